@@ -1,0 +1,1 @@
+"""Tasks for medicine: diagnosis, treatment recommendation, molecular activity; models are plugins."""

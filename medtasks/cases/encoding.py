@@ -1,0 +1,102 @@
+"""Turning records into numbers for models that need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks.cases.records import Field, Records
+
+
+@dataclass(frozen=True)
+class RecordEncoder:
+    """Imputes, scales and one-hot encodes records, with what it learnt from training cases.
+
+    A missing number takes the training median and, where the field was ever missing in training, sets a
+    column of its own, so that "not asked" can be told from any value. A missing category sets no column.
+
+    Attributes
+    ----------
+    names : one name per column
+    owners : (columns,) int array
+        The field, by position, that each column comes from.
+    """
+
+    fields: tuple[Field, ...]
+    median: npt.NDArray[np.float64]
+    scale: npt.NDArray[np.float64]
+    flagged: npt.NDArray[np.bool_]
+
+    @classmethod
+    def fit(cls, records: Records) -> Self:
+        """Learn medians, scales and which fields are ever missing."""
+        median, scale, flagged = [], [], []
+        for field in records.fields:
+            column = records.frame[field.name]
+            flagged.append(bool(column.isna().any()))
+            if field.type == "category" or column.isna().all():
+                median.append(0.0)
+                scale.append(1.0)
+                continue
+            median.append(float(column.median()))
+            spread = float(column.std(ddof=0))
+            scale.append(spread if spread > 0 else 1.0)
+        return cls(records.fields, np.array(median), np.array(scale), np.array(flagged))
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each column."""
+        return [name for name, _ in self._columns()]
+
+    @property
+    def owners(self) -> npt.NDArray[np.int64]:
+        """The field, by position, of each column."""
+        return np.array([owner for _, owner in self._columns()], dtype=np.int64)
+
+    def transform(self, records: Records) -> npt.NDArray[np.float64]:
+        """Encode records.
+
+        Returns
+        -------
+        (n, columns) float64 array, finite; numbers have mean about 0 and standard deviation about 1.
+        """
+        columns: list[npt.NDArray[Any]] = []
+        for i, field in enumerate(self.fields):
+            values = records.frame[field.name]
+            missing = values.isna().to_numpy()
+            if field.type == "category":
+                columns += [(values == level).to_numpy(dtype=np.float64) for level in _levels(field)]
+            else:
+                filled = values.to_numpy(dtype=np.float64, na_value=np.nan)
+                columns.append((np.where(missing, self.median[i], filled) - self.median[i]) / self.scale[i])
+            if self.flagged[i]:
+                columns.append(missing.astype(np.float64))
+        return np.column_stack(columns) if columns else np.empty((len(records), 0))
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what was learnt, as arrays for an ``.npz`` file; the fields are the schema's."""
+        return {"median": self.median, "scale": self.scale, "flagged": self.flagged}
+
+    @classmethod
+    def from_arrays(cls, fields: Sequence[Field], arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild an encoder from its fields and `to_arrays`."""
+        return cls(tuple(fields), arrays["median"], arrays["scale"], arrays["flagged"].astype(bool))
+
+    def _columns(self) -> list[tuple[str, int]]:
+        found: list[tuple[str, int]] = []
+        for i, field in enumerate(self.fields):
+            if field.type == "category":
+                found += [(f"{field.name} = {level}", i) for level in _levels(field)]
+            else:
+                found.append((field.name, i))
+            if self.flagged[i]:
+                found.append((f"{field.name} missing", i))
+        return found
+
+
+def _levels(field: Field) -> tuple[str, ...]:
+    return (*field.categories, "other") if field.open else field.categories

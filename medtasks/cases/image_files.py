@@ -1,0 +1,181 @@
+"""Decoding one image file of any kind that medicine meets: PNG, JPEG, TIFF, BMP, DICOM."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom")
+MAX_PIXELS = 100_000_000
+"""Above this an image is refused: 10,000 x 10,000 is four times the largest detector in radiography."""
+
+Pixels = npt.NDArray[Any]
+
+
+class ImageError(ValueError):
+    """One image cannot be used; the message is the reason that its row carries."""
+
+
+def is_image(path: Path) -> bool:
+    """Say whether the file counts as an image: by its suffix, or as DICOM by its preamble."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    return path.suffix == "" and _is_dicom(path)
+
+
+def decode(path: Path) -> Pixels:
+    """Read an image file.
+
+    Returns
+    -------
+    (height, width, 1 or 3) array
+        uint8, uint16, or float32 in [0, 1]; upright (EXIF), dark is small (MONOCHROME1 inverted).
+
+    Raises
+    ------
+    ImageError
+        If the file is missing, empty, damaged, no image, too large, or has several frames.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError("no such file") from None
+    except OSError as error:
+        raise ImageError(f"the file cannot be read ({error.strerror})") from None
+    if not data:
+        raise ImageError("the file is empty (0 bytes)")
+    if data[128:132] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
+        return _dicom(data)
+    return _raster(data)
+
+
+def as_float(pixels: Pixels) -> npt.NDArray[np.float32]:
+    """Scale pixels to [0, 1] as float32: integers by the range of their type."""
+    if np.issubdtype(pixels.dtype, np.integer):
+        return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    return pixels.astype(np.float32, copy=False)
+
+
+def resize(pixels: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
+    """Stretch (h, w, c) pixels to (height, width, c), bilinear, anti-aliased when shrinking."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    from PIL import Image
+
+    channels = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(pixels[:, :, i]))
+                   .resize((width, height), Image.Resampling.BILINEAR))
+        for i in range(pixels.shape[2])
+    ]
+    return np.stack(channels, axis=-1)
+
+
+def is_grey(pixels: Pixels) -> bool:
+    """Say whether an image holds no colour: one channel, or three that differ by less than JPEG does."""
+    if pixels.shape[2] == 1:
+        return True
+    values = as_float(pixels[:: max(1, pixels.shape[0] // 64), :: max(1, pixels.shape[1] // 64)])
+    spread = values.max(axis=2) - values.min(axis=2)
+    return bool(spread.mean() < 0.01)  # chroma quantisation leaves 1 to 2 grey levels of 255
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _raster(data: bytes) -> Pixels:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; the size is checked below
+            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "BMP")) as image:
+                _check_size(*image.size)
+                if getattr(image, "n_frames", 1) > 1:
+                    raise ImageError(f"the file holds {getattr(image, 'n_frames', 0)} frames; give one per file")
+                image.load()
+                return _pixels(ImageOps.exif_transpose(image))
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError("not an image that can be read (PNG, JPEG, TIFF, BMP or DICOM)") from None
+    except Image.DecompressionBombError:
+        raise ImageError(_too_large()) from None
+    except Exception as error:  # each decoder of Pillow raises errors of its own on damaged data
+        raise ImageError(f"the image is damaged ({type(error).__name__})") from None
+
+
+def _pixels(image: Any) -> Pixels:
+    mode = image.mode
+    if mode in ("1", "L", "LA"):
+        return np.asarray(image.convert("L"))[:, :, None]
+    if mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)[:, :, None]
+    if mode in ("I", "F"):
+        return _stretch(np.asarray(image, dtype=np.float32))
+    return np.asarray(image.convert("RGB"))
+
+
+def _stretch(values: npt.NDArray[np.float32]) -> Pixels:
+    """Bring 32-bit values, whose range means nothing by itself, to [0, 1] by their own extremes."""
+    if not np.isfinite(values).all():
+        raise ImageError("the image holds values that are not numbers")
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        return values[:, :, None]
+    return ((values - low) / max(high - low, 1e-12)).astype(np.float32)[:, :, None]
+
+
+def _dicom(data: bytes) -> Pixels:
+    try:
+        import pydicom
+        from pydicom.pixels import apply_modality_lut, apply_voi_lut
+    except ImportError:
+        raise ImageError("DICOM needs pydicom: pip install 'medtasks[dicom]'") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom remarks on values outside the standard; we need pixels
+            file = pydicom.dcmread(io.BytesIO(data), force=False)
+            frames = int(file.get("NumberOfFrames", 1) or 1)
+            if frames > 1:
+                raise ImageError(f"the DICOM file holds {frames} frames; export the frame you need as a file")
+            if "PixelData" not in file:
+                raise ImageError("the DICOM file holds no image")
+            _check_size(int(file.Columns), int(file.Rows))
+            if int(file.get("SamplesPerPixel", 1)) > 1:
+                return _colour(pydicom, file)
+            values = apply_voi_lut(apply_modality_lut(file.pixel_array, file), file)
+    except ImageError:
+        raise
+    except Exception as error:  # each decoder of pydicom raises errors of its own on damaged data
+        raise ImageError(f"the DICOM image cannot be decoded ({type(error).__name__})") from None
+    pixels = _stretch(np.asarray(values, dtype=np.float32))
+    return 1 - pixels if file.get("PhotometricInterpretation") == "MONOCHROME1" else pixels
+
+
+def _colour(pydicom: Any, file: Any) -> Pixels:
+    """Decode to RGB; pydicom turns YBR into RGB by itself since 3.0."""
+    pixels = np.asarray(pydicom.pixels.pixel_array(file))
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ImageError(f"the DICOM image has the unusual shape {pixels.shape}")
+    return pixels if pixels.dtype == np.uint8 else as_float(pixels)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(_too_large())
+    if width < 1 or height < 1:
+        raise ImageError("the image has no pixels")
+
+
+def _too_large() -> str:
+    return f"the image has more than {MAX_PIXELS // 1_000_000} million pixels"

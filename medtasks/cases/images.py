@@ -1,0 +1,316 @@
+"""Cases that are images, read lazily and in parallel, never a whole folder in memory."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
+from medtasks.cases.image_files import ImageError, Pixels, as_float, decode, is_grey, is_image, resize
+from medtasks.cases.tables import is_missing, is_table, iterate_table
+from medtasks.errors import DataError, UsageError, suggest
+
+CHUNK_BYTES = 256 * 2**20
+"""Decoded pixels held at a time when predicting; a chunk of large images is cut short here."""
+
+_R = TypeVar("_R")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a first look at an image tells: its size in pixels, whether it is grey, its content's hash."""
+
+    height: int
+    width: int
+    grey: bool
+    digest: str
+
+
+class Images(Cases):
+    """Images, each in a file or in memory; a model asks for them at the size it wants.
+
+    Parameters
+    ----------
+    ids
+        One name per image.
+    items
+        One path per image, or one (height, width[, channels]) array per image: uint8, uint16, or
+        floating point in [0, 1].
+    facts
+        What `inspect` told about each image; found out when first needed where None.
+
+    Examples
+    --------
+    >>> images = Images(["a", "b"], np.zeros((2, 8, 8), dtype=np.uint8))
+    >>> images.load((4, 4), channels=3).shape
+    (2, 4, 4, 3)
+    """
+
+    kind: ClassVar[str] = "images"
+
+    def __init__(self, ids: Sequence[str] | npt.NDArray[Any], items: Sequence[Path | Pixels] | Pixels,
+                 facts: Sequence[ImageFacts] | None = None) -> None:
+        super().__init__(ids)
+        if len(ids) != len(items):
+            raise ValueError(f"{len(ids)} ids for {len(items)} images")
+        self._items = items
+        self._rows = np.arange(len(items))
+        self._facts = list(facts) if facts is not None else None
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Self:
+        """Return the given images, in the given order, without reading them."""
+        part = object.__new__(type(self))
+        part.ids, part._items, part._rows = self.ids[rows], self._items, self._rows[rows]
+        part._facts = [self._facts[i] for i in rows] if self._facts is not None else None
+        return part
+
+    def schema(self) -> Schema:
+        """Describe the images: ``channels`` (1 where all are grey, else 3) and the median ``size``."""
+        facts = self.facts()
+        sizes = np.array([(fact.height, fact.width) for fact in facts])
+        height, width = np.median(sizes, axis=0).astype(int).tolist()
+        return {"kind": self.kind, "channels": 1 if all(fact.grey for fact in facts) else 3,
+                "height": height, "width": width}
+
+    def digests(self) -> list[str]:
+        """Return the SHA-256 of each image's decoded pixels."""
+        return [fact.digest for fact in self.facts()]
+
+    def facts(self) -> list[ImageFacts]:
+        """Return each image's size, colour and digest, decoding them all once."""
+        if self._facts is None:
+            self._facts = list(parallel(lambda i: inspect(self.pixels(i)), range(len(self))))
+        return self._facts
+
+    def pixels(self, row: int) -> Pixels:
+        """Return one image as it is stored: (height, width, channels).
+
+        Raises
+        ------
+        DataError
+            If the image's file has changed or vanished since it was first read.
+        """
+        item = self._items[self._rows[row]]
+        if not isinstance(item, Path):
+            return item if item.ndim == 3 else item[:, :, None]
+        try:
+            return decode(item)
+        except ImageError as error:
+            raise DataError(f"image {self.ids[row]!r} could be read before and now cannot: {error}",
+                            hint="leave the files in place while medtasks works") from None
+
+    def load(self, size: tuple[int, int], channels: int = 1,
+             rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.float32]:
+        """Return images at one size, decoded in parallel.
+
+        Parameters
+        ----------
+        size
+            (height, width) in pixels; images are stretched to it, bilinear with anti-aliasing.
+        channels
+            1 for grey (ITU-R 601 luma of colour images), 3 for RGB.
+        rows
+            Which images; all of them where None.
+
+        Returns
+        -------
+        (n, height, width, channels) float32 array in [0, 1]
+        """
+        wanted = range(len(self)) if rows is None else rows.tolist()
+        out = np.empty((len(wanted), *size, channels), dtype=np.float32)
+
+        def fill(place: int) -> None:
+            pixels = _with_channels(as_float(self.pixels(wanted[place])), channels)
+            out[place] = resize(pixels, *size)
+
+        for _ in parallel(fill, range(len(wanted))):
+            pass
+        return out
+
+    @classmethod
+    def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
+        """Read a file, a folder, a glob, a manifest (column ``path``) or an ``.npz``; see `Cases.read`."""
+        del schema  # any image that decodes can be brought to the size and colours a model wants
+        if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".npz":
+            yield from _read_arrays(cls, Path(source), chunk)
+            return
+        for ids, paths in _locate(source, chunk):
+            yield from _read_files(cls, ids, paths)
+
+
+def inspect(pixels: Pixels) -> ImageFacts:
+    """Look at one image's pixels."""
+    whole = hashlib.sha256(repr((pixels.shape, pixels.dtype.str)).encode())
+    whole.update(np.ascontiguousarray(pixels).tobytes())
+    return ImageFacts(pixels.shape[0], pixels.shape[1], is_grey(pixels), whole.hexdigest())
+
+
+def inspect_files(paths: Sequence[Path]) -> Iterator[ImageFacts | ImageError]:
+    """Decode each file once, in parallel, and tell its facts or why it cannot be used."""
+
+    def look(path: Path) -> ImageFacts | ImageError:
+        try:
+            return inspect(decode(path))
+        except ImageError as error:
+            return error
+
+    yield from parallel(look, paths)
+
+
+def find_images(folder: Path) -> list[Path]:
+    """List the image files below a folder, sorted, hidden ones left out."""
+    found = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(here, name) for name in sorted(files)
+                  if not name.startswith(".") and is_image(Path(here, name))]
+    return found
+
+
+def manifest_paths(table: pd.DataFrame, root: Path, where: str, column: str = "path") -> list[Path | None]:
+    """Return the path in each row of a manifest, relative ones below ``root``; None where there is none."""
+    if column not in table.columns:
+        raise UsageError(f"{where} has no column {column!r}", hint=suggest(column, map(str, table.columns)))
+    missing = is_missing(table[column])
+    return [None if gone else root / str(value).strip()
+            for value, gone in zip(table[column], missing, strict=True)]
+
+
+def parallel(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
+    """Apply ``work`` to each item in threads (decoders release the GIL), in order, a bounded stretch ahead."""
+    workers = os.cpu_count() or 1
+    waiting: list[Any] = []
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= 4 * workers:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _with_channels(pixels: npt.NDArray[np.float32], channels: int) -> npt.NDArray[np.float32]:
+    if pixels.shape[2] == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, axis=2)
+    luma = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's mode L
+    return (pixels @ luma)[:, :, None]
+
+
+def _locate(source: Source, chunk: int) -> Iterator[tuple[list[str], list[Path | None]]]:
+    """Yield ids and paths, ``chunk`` at a time."""
+    if isinstance(source, pd.DataFrame):
+        yield from _of_manifest(source, Path(), "the table")
+        return
+    path = Path(source)
+    if path.is_dir():
+        files = find_images(path)
+        if not files:
+            raise DataError(f"no images in {path}", hint="give a folder of PNG, JPEG, TIFF, BMP or DICOM files")
+        ids = [file.relative_to(path).as_posix() for file in files]
+    elif is_table(path) and path.is_file():
+        for part in iterate_table(path, chunk):
+            yield from _of_manifest(part, path.parent, str(path))
+        return
+    elif path.exists():
+        files, ids = [path], [path.name]
+    else:
+        files = sorted(Path(name) for name in glob.glob(str(source), recursive=True))
+        if not files:
+            raise DataError(f"no file, folder or match for {str(source)!r}", hint="check the path")
+        ids = [file.as_posix() for file in files]
+    for start in range(0, len(files), chunk):
+        yield ids[start:start + chunk], list(files[start:start + chunk])
+
+
+def _of_manifest(table: pd.DataFrame, root: Path, where: str) -> Iterator[tuple[list[str], list[Path | None]]]:
+    paths = manifest_paths(table, root, where)
+    names = table["id"] if "id" in table.columns else table["path"]
+    yield ["" if gone else str(name) for name, gone in zip(names, is_missing(names), strict=True)], paths
+
+
+def _read_files(cls: type[Images], ids: list[str], paths: list[Path | None]) -> Iterator[Reading[Any]]:
+    def look(path: Path | None) -> Pixels | str:
+        if path is None:
+            return "the row has no path"
+        try:
+            return decode(path)
+        except ImageError as error:
+            return str(error)
+
+    done: list[Pixels | str] = []
+    start = held = 0
+    for found in parallel(look, paths):
+        done.append(found)
+        held += 0 if isinstance(found, str) else found.nbytes
+        if held >= CHUNK_BYTES:
+            yield _reading(cls, ids[start:start + len(done)], done)
+            start, held, done = start + len(done), 0, []
+    if done:
+        yield _reading(cls, ids[start:], done)
+
+
+def _reading(cls: type[Images], ids: list[str], found: list[Pixels | str]) -> Reading[Any]:
+    valid = [(name, item) for name, item in zip(ids, found, strict=True) if not isinstance(item, str)]
+    cases = cls([name for name, _ in valid], [item for _, item in valid]) if valid else None
+    return Reading(tuple(ids), tuple(item if isinstance(item, str) else None for item in found), cases)
+
+
+def _read_arrays(cls: type[Images], path: Path, chunk: int) -> Iterator[Reading[Any]]:
+    """Read every image of an ``.npz``: the key ``images``, or MedMNIST's train, val and test in this order."""
+    arrays = load_npz(path)
+    keys = [key for key in ("images", "train_images", "val_images", "test_images") if key in arrays]
+    if not keys:
+        raise DataError(f"{path} has no array 'images'", hint=f"it has: {', '.join(arrays) or 'nothing'}")
+    for key in keys:
+        images = check_image_array(arrays[key], f"{path}: {key}")
+        for start in range(0, len(images), chunk):
+            part = images[start:start + chunk]
+            ids = [f"{key.removesuffix('_images')}-{start + i}" for i in range(len(part))]
+            yield Reading(tuple(ids), (None,) * len(ids), cls(ids, part))
+
+
+def load_npz(path: Path) -> dict[str, Pixels]:
+    """Read the arrays of an ``.npz`` file; anything that needs pickle is refused.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, or holds Python objects.
+    """
+    if not path.is_file():
+        raise DataError(f"no file {path}", hint="check the path")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except Exception as error:  # numpy and zipfile raise many kinds on damaged files
+        raise DataError(f"{path} is not a readable .npz file ({type(error).__name__})",
+                        hint="copy it again; arrays of Python objects are not read") from None
+
+
+def check_image_array(images: Pixels, where: str) -> Pixels:
+    """Check that an array is (n, h, w) or (n, h, w, 1 or 3) of whole numbers or of [0, 1]."""
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+        raise DataError(f"{where} has the shape {images.shape}",
+                        hint="images are (n, height, width) or (n, height, width, 1 or 3); 3-D is not supported")
+    if images.dtype in (np.uint8, np.uint16):
+        return images
+    if np.issubdtype(images.dtype, np.floating) and images.size and 0 <= images.min() and images.max() <= 1:
+        return images
+    raise DataError(f"{where} is of type {images.dtype} and not within [0, 1]",
+                    hint="store uint8, uint16, or floating point in [0, 1]")

@@ -1,0 +1,229 @@
+"""Cases that are records: symptoms, signs and laboratory values, one row per patient or visit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
+from medtasks.cases.tables import is_missing, iterate_table
+from medtasks.errors import DataError, suggest
+
+TRUE = ("true", "yes", "y", "t", "positive", "present")
+FALSE = ("false", "no", "n", "f", "negative", "absent")
+MOSTLY = 0.9
+"""Share of a column's texts that must be numbers for the rest to count as mistakes, not as categories."""
+MAX_CATEGORIES = 50
+"""A text column with more kinds of value is an identifier or free text, which no model here reads."""
+RARE = 2
+"""Categories seen fewer times are pooled as "other": nothing can be learnt from one case."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of a record.
+
+    ``type`` is ``number``, ``boolean`` or ``category``; ``open`` says that rare categories were pooled,
+    so that an unknown one counts as "other" instead of being an error.
+    """
+
+    name: str
+    type: str
+    categories: tuple[str, ...] = ()
+    open: bool = False
+
+
+class Records(Cases):
+    """Records with typed fields; "not asked" (missing) is never "absent".
+
+    Attributes
+    ----------
+    frame : DataFrame, n rows
+        One column per field: float64 for numbers, 0/1 as float64 for booleans (NaN where missing),
+        text for categories (None where missing, ``other`` where rare).
+    fields : tuple of Field
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"age": ["61", "47"], "fever": ["yes", "?"]})
+    >>> records = Records.from_table(table)
+    >>> [field.type for field in records.fields]
+    ['number', 'boolean']
+    """
+
+    kind: ClassVar[str] = "records"
+
+    def __init__(self, ids: Sequence[str] | npt.NDArray[Any], frame: pd.DataFrame,
+                 fields: Sequence[Field]) -> None:
+        super().__init__(ids)
+        if len(ids) != len(frame) or list(frame.columns) != [field.name for field in fields]:
+            raise ValueError("ids, frame and fields do not fit each other")
+        self.frame = frame.reset_index(drop=True)
+        self.fields = tuple(fields)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Self:
+        """Return the given rows, in the given order."""
+        return type(self)(self.ids[rows], self.frame.iloc[rows], self.fields)
+
+    def schema(self) -> Schema:
+        """Describe the fields: their names, types and categories."""
+        return {"kind": self.kind, "fields": [asdict(field) for field in self.fields]}
+
+    def digests(self) -> list[str]:
+        """Return the SHA-256 of each row's values."""
+        rows = self.frame.itertuples(index=False, name=None)
+        return [hashlib.sha256(repr([_plain(value) for value in row]).encode()).hexdigest() for row in rows]
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame, ids: Sequence[str] | None = None) -> Self:
+        """Make records of a table whose rows are all valid, inferring the fields.
+
+        Raises
+        ------
+        DataError
+            If a row is not valid.
+        """
+        fields, _ = infer_fields(table)
+        frame, errors = parse(table, fields)
+        bad = next((i for i, error in enumerate(errors) if error), None)
+        if bad is not None:
+            raise DataError(f"row {bad + 1}: {errors[bad]}", hint="mend the row or leave it out")
+        return cls(ids if ids is not None else [str(i + 1) for i in range(len(table))], frame, fields)
+
+    @classmethod
+    def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
+        """Read a CSV, TSV or Parquet file, or a table in memory, that has the schema's fields."""
+        fields = [Field(**{**field, "categories": tuple(field["categories"])}) for field in schema["fields"]]
+        where = "the table" if isinstance(source, pd.DataFrame) else str(source)
+        parts = ([source[start:start + chunk] for start in range(0, len(source), chunk)]
+                 if isinstance(source, pd.DataFrame) else iterate_table(Path(source), chunk))
+        start = 0
+        for part in parts:
+            _check_columns(part, fields, where)
+            frame, errors = parse(part, fields)
+            column = schema.get("id")
+            ids = ([str(value) for value in part[column]] if column in part.columns
+                   else [str(start + i + 1) for i in range(len(part))])
+            valid = np.array([i for i, error in enumerate(errors) if error is None], dtype=np.int64)
+            cases = cls([ids[i] for i in valid], frame.iloc[valid], fields) if len(valid) else None
+            yield Reading(tuple(ids), tuple(errors), cases)
+            start += len(part)
+
+
+def infer_fields(table: pd.DataFrame, leave_out: Collection[str] = ()) -> tuple[list[Field], list[str]]:
+    """Tell the type of each column from its values.
+
+    Returns
+    -------
+    fields, notes
+        The fields that a model can use, and a sentence for each column that was passed over.
+    """
+    fields, notes = [], []
+    for name in map(str, table.columns):
+        if name in leave_out:
+            continue
+        field = _infer(name, table[name])
+        if isinstance(field, Field):
+            fields.append(field)
+        else:
+            notes.append(f"column {name!r} is passed over: {field}")
+    return fields, notes
+
+
+def parse(table: pd.DataFrame, fields: Sequence[Field]) -> tuple[pd.DataFrame, list[str | None]]:
+    """Turn a table's columns into typed ones.
+
+    Returns
+    -------
+    frame, errors
+        The typed columns, and for each row None or what is wrong with it (never the value itself).
+    """
+    errors: list[str | None] = [None] * len(table)
+    columns: dict[str, Any] = {}
+    for field in fields:
+        columns[field.name], wrong, reason = _PARSERS[field.type](table[field.name], field)
+        for row in np.flatnonzero(wrong):
+            errors[row] = errors[row] or f"field {field.name!r} {reason}"
+    blank = np.ones(len(table), dtype=bool)
+    for field in fields:
+        blank &= pd.isna(pd.Series(columns[field.name])).to_numpy()
+    for row in np.flatnonzero(blank):
+        errors[row] = errors[row] or "every field is missing"
+    return pd.DataFrame(columns, index=range(len(table))), errors
+
+
+def numbers(values: pd.Series) -> pd.Series:
+    """Turn values into float64; what is no finite number becomes NaN."""
+    if pd.api.types.is_numeric_dtype(values):
+        found = values.astype("float64")
+    else:
+        found = pd.to_numeric(values.astype("string").str.strip(), errors="coerce").astype("float64")
+    return found.where(np.isfinite(found))
+
+
+def _infer(name: str, values: pd.Series) -> Field | str:
+    known = values[~is_missing(values)]
+    if known.empty:
+        return "it holds no value"
+    if pd.api.types.is_bool_dtype(known):
+        return Field(name, "boolean")
+    if pd.api.types.is_datetime64_any_dtype(known):
+        return "dates are not read; give an age or a duration"
+    if float(numbers(known).notna().mean()) >= MOSTLY:
+        return Field(name, "number")
+    text = known.astype("string").str.strip()
+    if set(text.str.lower().unique()) <= {*TRUE, *FALSE}:
+        return Field(name, "boolean")
+    counts = text.value_counts()
+    common = tuple(sorted(str(value) for value in counts.index[counts >= RARE]))
+    if len(counts) > MAX_CATEGORIES or not common:
+        return f"{len(counts)} different texts in {len(text)} rows look like an identifier or free text"
+    return Field(name, "category", common, open=bool((counts < RARE).any()))
+
+
+def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
+    del field
+    found = numbers(values).to_numpy()
+    return found, np.isnan(found) & ~is_missing(values).to_numpy(), "is not a number (decimals take a point)"
+
+
+def _parse_boolean(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
+    del field
+    text = values.astype("string").str.strip().str.lower()
+    yes, no = text.isin([*TRUE, "1", "1.0"]).to_numpy(), text.isin([*FALSE, "0", "0.0"]).to_numpy()
+    found = np.where(yes, 1.0, np.where(no, 0.0, np.nan))
+    return found, np.isnan(found) & ~is_missing(values).to_numpy(), "is neither yes nor no"
+
+
+def _parse_category(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
+    missing = is_missing(values).to_numpy()
+    text = values.astype("string").str.strip().astype(object).to_numpy()
+    known = np.isin(text.astype(str), field.categories) & ~missing
+    unknown = ~known & ~missing
+    found = np.where(known, text, None)
+    if field.open:
+        return np.where(unknown, "other", found), np.zeros(len(values), dtype=bool), ""
+    return found, unknown, f"is none of its {len(field.categories)} known values"
+
+
+_PARSERS = {"number": _parse_number, "boolean": _parse_boolean, "category": _parse_category}
+
+
+def _check_columns(table: pd.DataFrame, fields: Sequence[Field], where: str) -> None:
+    names = [str(name) for name in table.columns]
+    lacking = [field.name for field in fields if field.name not in names]
+    if lacking:
+        shown = ", ".join(map(repr, lacking[:5])) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
+        raise DataError(f"{where} lacks the column {shown}",
+                        hint=f"the model was trained with it; {suggest(lacking[0], names)}")
+
+
+def _plain(value: Any) -> Any:
+    return None if value is None or value != value else value if isinstance(value, str) else float(value)

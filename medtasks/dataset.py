@@ -1,0 +1,118 @@
+"""Cases with what is known about them: targets, groups, an official split, and where they came from."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks.cases import Cases
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a data set came from, and what happened on the way.
+
+    ``invalid`` lists the rows that could not be used, as (id, reason); ``notes`` are sentences a reader of
+    the report should see.
+    """
+
+    source: str
+    title: str = ""
+    licence: str = ""
+    citation: str = ""
+    synthetic: bool = False
+    invalid: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Cases and their targets, row by row.
+
+    Attributes
+    ----------
+    cases : Cases, n rows
+    targets : (n,) int64 class codes, or (n, t) float64 with NaN where a value is missing
+    names : the name of each target
+    classes : the meaning of the class codes, empty for numbers
+    groups : (n,) patient, scaffold or other unit that must not stand on two sides of a split, or None
+    split : (n,) of ``train``, ``valid``, ``test``: the source's own split, or None
+    extra : further arrays, each with n rows, that a task needs beside the targets (a treatment given, a
+        censoring qualifier, a time, a true lesion mask)
+    origin : where all this came from
+    """
+
+    cases: Cases
+    targets: npt.NDArray[Any]
+    names: tuple[str, ...] = ("target",)
+    classes: tuple[str, ...] = ()
+    groups: npt.NDArray[Any] | None = None
+    split: npt.NDArray[Any] | None = None
+    extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    origin: Origin = field(default_factory=lambda: Origin("memory"))
+
+    def __post_init__(self) -> None:
+        aligned = {"targets": self.targets, "groups": self.groups, "split": self.split, **self.extra}
+        for name, values in aligned.items():
+            if values is not None and len(values) != len(self.cases):
+                raise ValueError(f"{name} has {len(values)} rows for {len(self.cases)} cases")
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Self:
+        """Return the given rows, in the given order."""
+        return replace(
+            self,
+            cases=self.cases.take(rows),
+            targets=self.targets[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            split=None if self.split is None else self.split[rows],
+            extra={name: values[rows] for name, values in self.extra.items()},
+        )
+
+    def digest(self) -> str:
+        """Return one SHA-256 (hex) of the cases, their order and their targets."""
+        whole = hashlib.sha256(self.cases.digest().encode())
+        whole.update(np.ascontiguousarray(self.targets).tobytes())
+        whole.update(repr((self.names, self.classes)).encode())
+        return whole.hexdigest()
+
+
+class NamedDataset(ABC):
+    """A data set that can be asked for by name: ``--data NAME`` or ``--data NAME/VARIANT``.
+
+    What an entry point of the group ``medtasks.datasets`` names, as ``task.name``.
+    """
+
+    title: ClassVar[str]
+    downloads: ClassVar[bool] = False
+    """Whether `load` may need the network the first time."""
+
+    @abstractmethod
+    def load(self, variant: str | None, *, cache: Path, seed: int) -> Dataset:
+        """Return the data set.
+
+        Parameters
+        ----------
+        variant
+            What the user wrote behind the slash, or None.
+        cache
+            A folder for downloads, kept between runs.
+        seed
+            For data that are drawn by chance.
+
+        Raises
+        ------
+        DataError
+            If there is no such variant, or the data cannot be had (offline, checksum).
+        """

@@ -1,0 +1,213 @@
+"""The contract of a model: what a plugin author writes, and what it may rely on."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pydantic
+
+from medtasks import registry
+from medtasks.cases import Cases
+from medtasks.dataset import Dataset
+from medtasks.errors import PluginError, UsageError, suggest
+
+T = TypeVar("T")
+
+
+class Progress:
+    """Tells the user how far the work is. This one is silent; the CLI's draws bars on stderr."""
+
+    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        """Yield the items, telling after each how many of ``total`` are done."""
+        del label, total
+        yield from items
+
+    def note(self, text: str) -> None:
+        """Say a sentence."""
+        del text
+
+
+@dataclass(frozen=True)
+class Context:
+    """What surrounds a call of a model; it can grow without breaking plugins.
+
+    Attributes
+    ----------
+    seed : for everything that is drawn by chance
+    device : ``auto``, ``cpu`` or ``gpu``; on ``gpu`` without one a model raises, it never falls back
+    progress : where to tell how far the work is
+    scratch : a folder for large temporary files, removed after the run, or None
+    checkpoint : a folder that outlives a crash: a long `Model.fit` leaves there what it needs to go on and
+        looks there when it starts; None where nothing is to be kept
+    deadline : the time (`time.time`) by which `Model.fit` should return with the best it has, or None
+    used : what the model tells about its run: ``device``, ``precision``, ``backend`` ...
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    progress: Progress = field(default_factory=Progress)
+    scratch: Path | None = None
+    checkpoint: Path | None = None
+    deadline: float | None = None
+    used: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A new generator, seeded with ``seed``: the same one at each call."""
+        return np.random.default_rng(self.seed)
+
+    def late(self) -> bool:
+        """Say whether the deadline has passed."""
+        return self.deadline is not None and time.time() > self.deadline
+
+
+class Config(pydantic.BaseModel):
+    """The base of a model's hyper-parameters: typed, documented, frozen; an unknown key is an error."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Model(ABC):
+    """One way to answer a task. A plugin author subclasses this and writes ``fit`` and ``predict``.
+
+    A model never reads files, never splits, never sees an invalid row. What `predict` returns is fixed by
+    the task: class probabilities (n, classes) for diagnosis.
+
+    Examples
+    --------
+    >>> class Prevalence(Model):
+    ...     task = "diagnosis"
+    ...     accepts = "records"
+    ...     def fit(self, train, valid, *, context):
+    ...         self.share = np.bincount(train.targets, minlength=len(train.classes)) / len(train)
+    ...     def predict(self, cases, *, context):
+    ...         return np.tile(self.share, (len(cases), 1))
+    ...     def save(self, folder):
+    ...         np.savez(folder / "model.npz", share=self.share)
+    ...     @classmethod
+    ...     def load(cls, folder, *, context):
+    ...         model = cls(cls.Config())
+    ...         model.share = np.load(folder / "model.npz")["share"]
+    ...         return model
+    """
+
+    task: ClassVar[str]
+    """The name of the task that the model answers."""
+    accepts: ClassVar[str]
+    """The kind of cases it takes: ``images``, ``records`` ..."""
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    """Where it can run: add ``gpu`` if it can."""
+
+    class Config(Config):
+        """No hyper-parameters."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    @abstractmethod
+    def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
+        """Learn from ``train``; ``valid`` is for choices like when to stop, not for learning."""
+
+    @abstractmethod
+    def predict(self, cases: Cases, *, context: Context) -> npt.NDArray[Any]:
+        """Answer, one row per case, in order."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write what `load` needs into the empty folder: arrays, JSON, weights; no pickle, no patients."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, *, context: Context) -> Self:
+        """Rebuild a fitted model from what `save` wrote, running no code from the folder."""
+
+    def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
+        """Say what in each case speaks for (positive) or against class or target number ``target``.
+
+        Returns
+        -------
+        array in input units: (n, height, width) for images at any resolution, (n, fields) for records
+        """
+        raise PluginError(f"the model {type(self).__name__} does not explain its answers",
+                          hint="use a model that does; `medtasks models` tells which")
+
+    def embed(self, cases: Cases, *, context: Context) -> npt.NDArray[Any]:
+        """Place each case in the model's own space: (n, d), near cases being alike to the model."""
+        raise PluginError(f"the model {type(self).__name__} has no embedding",
+                          hint="use a model that has one")
+
+    @classmethod
+    def explains(cls) -> bool:
+        """Say whether the model brings its own `explain`."""
+        return cls.explain is not Model.explain
+
+
+def model_class(name: str) -> type[Model]:
+    """Load the class of the model called ``name`` and check that it keeps the contract's form.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model.
+    PluginError
+        If it cannot be loaded or is no model.
+    """
+    entry = registry.find("model", name)
+    found = entry.load()
+    if not (inspect.isclass(found) and issubclass(found, Model)):
+        raise PluginError(f"model {name!r} ({entry.origin}) is not a subclass of medtasks.model.Model",
+                          hint=f"{entry.target} must name one")
+    if inspect.isabstract(found):
+        lacking = ", ".join(sorted(found.__abstractmethods__))
+        raise PluginError(f"model {name!r} ({entry.origin}) does not define {lacking}",
+                          hint="a model defines fit, predict, save and load")
+    if getattr(found, "task", None) != entry.task or not isinstance(getattr(found, "accepts", None), str):
+        raise PluginError(f"model {name!r} ({entry.origin}) does not say task = {entry.task!r} and accepts = ...",
+                          hint="set both as class attributes")
+    return found
+
+
+def configure(model: type[Model], settings: Mapping[str, Any], name: str) -> Config:
+    """Make a model's Config from ``settings``, whose values may still be text.
+
+    Raises
+    ------
+    UsageError
+        If a key is unknown or a value does not fit.
+    """
+    return checked(model.Config, settings, f"setting of {name}")
+
+
+P = TypeVar("P", bound=pydantic.BaseModel)
+
+
+def checked(schema: type[P], values: Mapping[str, Any], what: str) -> P:
+    """Validate ``values`` against a pydantic model, telling the first fault as a `UsageError`.
+
+    >>> class Sizes(Config):
+    ...     width: int = 3
+    >>> checked(Sizes, {"widht": "4"}, "setting")
+    Traceback (most recent call last):
+    ...
+    medtasks.errors.UsageError: unknown setting 'widht'
+    """
+    unknown = [key for key in values if key not in schema.model_fields]
+    if unknown:
+        raise UsageError(f"unknown {what} {unknown[0]!r}", hint=suggest(unknown[0], schema.model_fields))
+    try:
+        return schema.model_validate(dict(values))
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"][0].lower() + first["msg"][1:]
+        given = f", not {first['input']!r}" if not isinstance(first["input"], (dict, list)) else ""
+        raise UsageError(f"{what} {where!r}: {message}{given}", hint="see `medtasks models NAME` for the values") \
+            from None
