@@ -27,12 +27,10 @@ class Progress:
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         """Yield the items, telling after each how many of ``total`` are done."""
-        del label, total
         yield from items
 
     def note(self, text: str) -> None:
         """Say a sentence."""
-        del text
 
 
 @dataclass(frozen=True)
@@ -109,8 +107,8 @@ class Model(ABC):
     class Config(Config):
         """No hyper-parameters."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: pydantic.BaseModel) -> None:
+        self.config: Any = config
 
     @abstractmethod
     def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
@@ -170,7 +168,7 @@ def model_class(name: str) -> type[Model]:
         raise PluginError(f"model {name!r} ({entry.origin}) does not define {lacking}",
                           hint="a model defines fit, predict, save and load")
     if getattr(found, "task", None) != entry.task or not isinstance(getattr(found, "accepts", None), str):
-        raise PluginError(f"model {name!r} ({entry.origin}) does not say task = {entry.task!r} and accepts = ...",
+        raise PluginError(f"model {name!r} ({entry.origin}) lacks task = {entry.task!r} or accepts = ...",
                           hint="set both as class attributes")
     return found
 
@@ -209,5 +207,5 @@ def checked(schema: type[P], values: Mapping[str, Any], what: str) -> P:
         where = ".".join(map(str, first["loc"]))
         message = first["msg"][0].lower() + first["msg"][1:]
         given = f", not {first['input']!r}" if not isinstance(first["input"], (dict, list)) else ""
-        raise UsageError(f"{what} {where!r}: {message}{given}", hint="see `medtasks models NAME` for the values") \
-            from None
+        raise UsageError(f"{what} {where!r}: {message}{given}",
+                         hint="`medtasks models NAME` and `medtasks tasks NAME` list the values") from None

@@ -134,8 +134,8 @@ def _scan() -> Iterator[Entry]:
 
 def _of_distribution(distribution: metadata.Distribution, name: str, text: str) -> Iterator[Entry]:
     about = distribution.metadata
-    common = {"distribution": name, "version": distribution.version, "summary": about["Summary"] or "",
-              "home_page": _home_page(about)}
+    common: dict[str, Any] = {"distribution": name, "version": distribution.version,
+                              "summary": about["Summary"] or "", "home_page": _home_page(about)}
     parser = entrypoints.CaseSensitiveConfigParser(delimiters=("=",), interpolation=None)
     try:
         parser.read_string(text)
@@ -148,12 +148,13 @@ def _of_distribution(distribution: metadata.Distribution, name: str, text: str) 
     mismatch = _mismatch(distribution)
     for group in parser.sections():
         for item, target in parser.items(group) if group in KINDS else ():
-            state, reason = (State.INCOMPATIBLE, mismatch) if mismatch else (State.READY, None)
+            entry = Entry(KINDS[group], item, target, **common)
             try:
                 entrypoints.EntryPoint.from_string(target, item)
             except entrypoints.BadEntryPoint:
-                state, reason = State.BROKEN, f"{target!r} does not read 'module:object'"
-            yield Entry(KINDS[group], item, target, **common, state=state, reason=reason)
+                yield replace(entry, state=State.BROKEN, reason=f"{target!r} does not read 'module:object'")
+                continue
+            yield replace(entry, state=State.INCOMPATIBLE, reason=mismatch) if mismatch else entry
 
 
 def _mismatch(distribution: metadata.Distribution) -> str | None:
@@ -196,8 +197,8 @@ def _home_page(about: metadata.PackageMetadata) -> str:
     for line in about.get_all("Project-URL") or ():
         label, _, url = line.partition(",")
         if label.strip().lower() in ("homepage", "repository", "source"):
-            return url.strip()
-    return about["Home-page"] or ""
+            return str(url).strip()
+    return str(about["Home-page"] or "")
 
 
 def _normal(name: str) -> str:

@@ -101,7 +101,7 @@ class Images(Cases):
         DataError
             If the image's file has changed or vanished since it was first read.
         """
-        item = self._items[self._rows[row]]
+        item: Path | Pixels = self._items[self._rows[row]]
         if not isinstance(item, Path):
             return item if item.ndim == 3 else item[:, :, None]
         try:
@@ -141,7 +141,7 @@ class Images(Cases):
     @classmethod
     def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
         """Read a file, a folder, a glob, a manifest (column ``path``) or an ``.npz``; see `Cases.read`."""
-        del schema  # any image that decodes can be brought to the size and colours a model wants
+        # The schema is not looked at: any image that decodes can be brought to what a model wants.
         if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".npz":
             yield from _read_arrays(cls, Path(source), chunk)
             return

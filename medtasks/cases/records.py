@@ -100,13 +100,13 @@ class Records(Cases):
     @classmethod
     def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
         """Read a CSV, TSV or Parquet file, or a table in memory, that has the schema's fields."""
-        fields = [Field(**{**field, "categories": tuple(field["categories"])}) for field in schema["fields"]]
+        fields = fields_of(schema)
         where = "the table" if isinstance(source, pd.DataFrame) else str(source)
         parts = ([source[start:start + chunk] for start in range(0, len(source), chunk)]
                  if isinstance(source, pd.DataFrame) else iterate_table(Path(source), chunk))
         start = 0
         for part in parts:
-            _check_columns(part, fields, where)
+            check_columns(part, fields, where)
             frame, errors = parse(part, fields)
             column = schema.get("id")
             ids = ([str(value) for value in part[column]] if column in part.columns
@@ -189,13 +189,11 @@ def _infer(name: str, values: pd.Series) -> Field | str:
 
 
 def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
-    del field
     found = numbers(values).to_numpy()
     return found, np.isnan(found) & ~is_missing(values).to_numpy(), "is not a number (decimals take a point)"
 
 
 def _parse_boolean(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
-    del field
     text = values.astype("string").str.strip().str.lower()
     yes, no = text.isin([*TRUE, "1", "1.0"]).to_numpy(), text.isin([*FALSE, "0", "0.0"]).to_numpy()
     found = np.where(yes, 1.0, np.where(no, 0.0, np.nan))
@@ -207,16 +205,24 @@ def _parse_category(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[n
     text = values.astype("string").str.strip().astype(object).to_numpy()
     known = np.isin(text.astype(str), field.categories) & ~missing
     unknown = ~known & ~missing
-    found = np.where(known, text, None)
+    found = text.copy()
+    found[~known] = None
     if field.open:
-        return np.where(unknown, "other", found), np.zeros(len(values), dtype=bool), ""
+        found[unknown] = "other"
+        return found, np.zeros(len(values), dtype=bool), ""
     return found, unknown, f"is none of its {len(field.categories)} known values"
 
 
 _PARSERS = {"number": _parse_number, "boolean": _parse_boolean, "category": _parse_category}
 
 
-def _check_columns(table: pd.DataFrame, fields: Sequence[Field], where: str) -> None:
+def fields_of(schema: Schema) -> list[Field]:
+    """Read the fields back from a schema."""
+    return [Field(**{**field, "categories": tuple(field["categories"])}) for field in schema["fields"]]
+
+
+def check_columns(table: pd.DataFrame, fields: Sequence[Field], where: str) -> None:
+    """Raise `DataError` if the table lacks a field's column."""
     names = [str(name) for name in table.columns]
     lacking = [field.name for field in fields if field.name not in names]
     if lacking:

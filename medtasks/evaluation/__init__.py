@@ -1,1 +1,1 @@
-""""""
+"""Splitting data and judging answers: what every task shares."""

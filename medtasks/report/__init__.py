@@ -1,1 +1,1 @@
-""""""
+"""Reports: one HTML file that opens offline, made of sections of text, tables and figures."""

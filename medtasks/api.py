@@ -1,0 +1,193 @@
+"""The functions that Python users call; each command of the CLI calls one of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medtasks import bundle, document, pipeline, registry
+from medtasks.cases import Cases, Source
+from medtasks.dataset import Dataset
+from medtasks.model import Context, Progress, checked
+from medtasks.pipeline import Run
+from medtasks.predictor import Explanation, Predictor
+from medtasks.settings import resolve
+from medtasks.task import Evaluation, Judged
+
+AnyBundle = Predictor | str | Path
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A predictor judged on data that are new to it; ``summary`` is the object that ``--json`` prints."""
+
+    evaluation: Evaluation
+    baseline: Evaluation | None
+    answers: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def run(task: str, data: Source | Dataset | None = None, *, out: str | Path | None = None,
+        model: str | None = None, config: dict[str, Any] | None = None, seed: int = 0, device: str = "auto",
+        test: float = 0.2, valid: float = 0.15, folds: int = 0, minutes: float | None = None,
+        resume: bool = False, progress: Progress | None = None, **options: Any) -> Run:
+    """Train a model, judge it beside a baseline, report, and save all that in a folder.
+
+    Parameters
+    ----------
+    task
+        As `tasks` lists it.
+    data
+        A path, a DataFrame, a Dataset, or the name of a data set; the task's demo where None.
+    out
+        The folder of the result; one below ``medtasks-runs`` where None.
+    model
+        As `models` lists it; the task's default for the kind of cases where None.
+    config
+        The model's hyper-parameters.
+    seed, device, test, valid, folds, minutes
+        See `medtasks.settings.Settings`.
+    resume
+        Go on with an interrupted run of the same settings, data and ``out``.
+    progress
+        Where to tell how far the work is; silent where None.
+    options
+        The task's own options, such as ``target="sick"``.
+
+    Raises
+    ------
+    MedtasksError
+        With what happened, where, and how to mend it; ``out`` is then as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> result = run("diagnosis", "breast-cancer", model="linear-record", out=folder)
+    >>> bool(result.evaluation.metrics["auroc"].value > 0.98)
+    True
+    """
+    values = {"task": task, "data": data if isinstance(data, str) else str(data) if isinstance(data, Path) else None,
+              "model": model, "set": config or {}, "options": options, "seed": seed, "device": device,
+              "test": test, "valid": valid, "folds": folds, "minutes": minutes,
+              "out": None if out is None else str(out)}
+    prepared = pipeline.prepare(resolve(values), data, progress=progress)
+    return pipeline.run(prepared, resume=resume, progress=progress)
+
+
+def train(task: str, data: Source | Dataset | None = None, *, model: str | None = None,
+          config: dict[str, Any] | None = None, seed: int = 0, device: str = "auto", valid: float = 0.15,
+          progress: Progress | None = None, **options: Any) -> Predictor:
+    """Fit a predictor on all cases but a validation part (and the data's own test part), without judging it.
+
+    The parameters are those of `run`.
+
+    Examples
+    --------
+    >>> predictor = train("diagnosis", "breast-cancer", model="linear-record")
+    >>> predictor.outputs.classes
+    ('benign', 'malignant')
+    """
+    values = {"task": task, "model": model, "set": config or {}, "options": options, "seed": seed,
+              "device": device, "valid": valid, "folds": 1}
+    prepared = pipeline.prepare(resolve(values), data, progress=progress)
+    fold, dataset = prepared.folds[0], prepared.dataset
+    rows = fold.train if dataset.split is not None else np.setdiff1d(np.arange(len(dataset)), fold.valid)
+    context = Context(seed, device, progress or Progress())
+    return pipeline.fit(prepared, dataset.take(rows), dataset.take(fold.valid), context)
+
+
+def load(folder: str | Path, *, device: str = "auto") -> Predictor:
+    """Read a predictor back from a bundle, or from the folder of a run; see `medtasks.bundle.load`."""
+    return bundle.load(Path(folder).expanduser(), context=Context(device=device))
+
+
+def predict(predictor: AnyBundle, source: Source | Cases, *, device: str = "auto",
+            progress: Progress | None = None) -> pd.DataFrame:
+    """Answer every row of an input: exactly its rows, in order; see `Predictor.predict`."""
+    context = Context(device=device, progress=progress or Progress())
+    return _loaded(predictor, device).predict(source, context=context)
+
+
+def explain(predictor: AnyBundle, source: Source | Cases, target: str | None = None, *,
+            device: str = "auto") -> list[Explanation]:
+    """Say what in each case speaks for a class or target; see `Predictor.explain`."""
+    return list(_loaded(predictor, device).explain(source, target, context=Context(device=device)))
+
+
+def evaluate(predictor: AnyBundle, data: Source | Dataset, *, out: str | Path | None = None, seed: int = 0,
+             device: str = "auto", progress: Progress | None = None, **options: Any) -> Evaluated:
+    """Judge a predictor, and the baseline of its bundle, on data that are new to them.
+
+    Of data with a split of their own the test part is used.
+
+    Parameters
+    ----------
+    out
+        A folder for a report, the measures and the answers; nothing is written where None.
+    options
+        The task's own options, as in `run`; those of the training where not given.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, or hold classes that the model does not know.
+    """
+    start = time.time()
+    place = None if isinstance(predictor, Predictor) else str(predictor)
+    predictor = _loaded(predictor, device)
+    task = predictor.task
+    chosen = checked(task.Options, {**predictor.facts.get("options", {}), **options}, f"option of {task.name}")
+    dataset = task.align(pipeline.read(task, data, chosen, progress=progress, schema=predictor.schema),
+                         predictor.outputs)
+    if dataset.split is not None and (dataset.split == "test").any():
+        dataset = dataset.take(np.flatnonzero(dataset.split == "test"))
+    context = Context(seed, device, progress or Progress())
+    answers = predictor.answer(dataset.cases, context=context)
+    evaluation = task.evaluate(dataset, answers, seed)
+    floor = predictor.baseline
+    baseline = task.evaluate(dataset, floor.answer(dataset.cases, context=context), seed) if floor else None
+    summary = {
+        "task": task.name, "model": predictor.model_id, "data": pipeline.name_of(data), **evaluation.as_json(),
+        "baseline": baseline.as_json()["metrics"] if baseline else {},
+        "bundle": place, "report": None,
+        "device": context.used.get("device", "cpu"), "seconds": round(time.time() - start, 1), "seed": seed,
+    }
+    judged = Judged(dataset, answers, evaluation, predictor.decision, baseline)
+    if out is not None:
+        summary["report"] = str(_write(Path(out), predictor, judged, summary))
+    return Evaluated(evaluation, baseline, answers, summary)
+
+
+def tasks() -> list[registry.Entry]:
+    """List the tasks that are installed, without importing any."""
+    return registry.entries("task")
+
+
+def models() -> list[registry.Entry]:
+    """List the models that are installed, without importing any."""
+    return registry.entries("model")
+
+
+def datasets() -> list[registry.Entry]:
+    """List the data sets that can be asked for by name, without importing any."""
+    return registry.entries("dataset")
+
+
+def _loaded(predictor: AnyBundle, device: str) -> Predictor:
+    return predictor if isinstance(predictor, Predictor) else load(predictor, device=device)
+
+
+def _write(folder: Path, predictor: Predictor, judged: Judged, summary: dict[str, Any]) -> Path:
+    parts = {"evaluated": predictor.task.counts(judged.data)}
+    page = document.Page(predictor.task, predictor, judged.data, parts, 1, judged)
+    with bundle.replacing(folder, "metrics.json") as fresh:
+        (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
+        bundle.write_json(fresh / "metrics.json", {**summary, "report": str(folder / "report.html")})
+        pipeline.answers_table(judged.data, judged.answers).to_csv(fresh / "predictions.csv", index=False)
+    return folder / "report.html"

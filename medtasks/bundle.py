@@ -1,0 +1,261 @@
+"""A predictor as a folder on disk: plain JSON and arrays, each file with its hash, no code."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from packaging.version import Version
+
+from medtasks import registry
+from medtasks.errors import BundleError, DataError, UsageError
+from medtasks.model import Context, configure, model_class
+from medtasks.predictor import Predictor
+from medtasks.task import Outputs, load_task
+
+FORMAT = 1
+"""The version of the layout; a reader refuses a higher one."""
+NAME = "medtasks.json"
+SUMS = "SHA256SUMS"
+"""The hash of every file, in the form that ``sha256sum --check`` reads."""
+
+
+class Stored(pydantic.BaseModel):
+    """What is noted of a model in a bundle."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    id: str
+    plugin: str
+    """The distribution, and its version, that the model came from."""
+    config: dict[str, Any]
+    """The hyper-parameters."""
+    decision: dict[str, Any]
+    """What turns the model's numbers into a decision."""
+
+
+class Manifest(pydantic.BaseModel):
+    """What ``medtasks.json`` holds."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    format: int
+    """The version of the layout."""
+    medtasks: str
+    """The version of medtasks that wrote it."""
+    task: str
+    model: Stored
+    baseline: Stored | None
+    names: list[str]
+    classes: list[str]
+    input: dict[str, Any]
+    """What an input must look like."""
+    facts: dict[str, Any]
+    """Provenance: data and its hash, seed, device, versions, measures."""
+
+
+def save(predictor: Predictor, folder: Path, *, report: str | None = None) -> Path:
+    """Write a bundle; a crash leaves the earlier folder or none, never half of one.
+
+    Parameters
+    ----------
+    folder
+        Where to; an earlier bundle there is replaced.
+    report
+        The text of ``report.html``, without single cases.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds something that is no bundle.
+    """
+    with replacing(folder, NAME) as fresh:
+        _save_model(predictor, fresh / "model")
+        if predictor.baseline is not None:
+            _save_model(predictor.baseline, fresh / "baseline")
+        if report is not None:
+            (fresh / "report.html").write_text(report, encoding="utf-8")
+        manifest = Manifest(
+            format=FORMAT, medtasks=registry.version(), task=predictor.task.name,
+            model=_stored(predictor), baseline=_stored(predictor.baseline) if predictor.baseline else None,
+            names=list(predictor.outputs.names), classes=list(predictor.outputs.classes), input=predictor.schema,
+            facts=dict(predictor.facts))
+        write_json(fresh / NAME, manifest.model_dump(mode="json"))
+        _write_sums(fresh)
+    return folder
+
+
+def load(folder: Path, *, context: Context | None = None) -> Predictor:
+    """Read a bundle back; every file is checked against its hash before anything in it is parsed.
+
+    Parameters
+    ----------
+    folder
+        A bundle, or the folder of a run that holds one.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder.
+    BundleError
+        If it is damaged, tampered with, or made by a newer version.
+    PluginError
+        If its model or task is not installed or does not load.
+    """
+    place = _find(folder)
+    _check_sums(place)
+    manifest = _manifest(place)
+    context = context or Context()
+    baseline = _load_model(place / "baseline", manifest, manifest.baseline, context) if manifest.baseline else None
+    predictor = _load_model(place / "model", manifest, manifest.model, context)
+    return replace(predictor, facts=manifest.facts, baseline=baseline)
+
+
+@contextlib.contextmanager
+def replacing(target: Path, mark: str) -> Iterator[Path]:
+    """Give a fresh folder that takes the place of ``target`` when the block ends without an error.
+
+    An existing target is replaced only if it is empty or holds the file ``mark``: nothing of the user's is
+    ever deleted. The fresh folder is a hidden neighbour, so that the last step is one rename.
+    """
+    check_target(target, mark)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh, old = _beside(target, "writing"), _beside(target, "old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        yield fresh
+        _sync(fresh)
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def check_target(target: Path, mark: str) -> None:
+    """Refuse to replace a file, or a folder that holds anything but an earlier result."""
+    recover(target)
+    if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / mark).is_file()):
+        raise UsageError(f"{target} exists and is no earlier result of medtasks",
+                         hint="choose another --out; nothing was changed")
+
+
+def recover(target: Path) -> None:
+    """Put an earlier folder back if a crash came between the two renames of `replacing`."""
+    old = _beside(target, "old")
+    if old.is_dir() and not target.exists():
+        old.rename(target)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain JSON; NaN is an error, since JSON has none."""
+    path.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _save_model(predictor: Predictor, folder: Path) -> None:
+    folder.mkdir()
+    predictor.model.save(folder)
+
+
+def _stored(predictor: Predictor) -> Stored:
+    return Stored(id=predictor.model_id, plugin=registry.find("model", predictor.model_id).origin,
+                  config=predictor.model.config.model_dump(mode="json"), decision=predictor.decision)
+
+
+def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Context) -> Predictor:
+    task, kind = load_task(manifest.task), model_class(stored.id)
+    config = configure(kind, stored.config, stored.id)
+    try:
+        model = kind.load(folder, context=context)
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(f"the model in {folder} cannot be read ({type(error).__name__}): it was written by "
+                          f"{stored.plugin}, here is {registry.find('model', stored.id).origin}",
+                          hint="install the version that wrote it, or train again") from error
+    model.config = config
+    outputs = Outputs(tuple(manifest.names), tuple(manifest.classes))
+    return Predictor(task, model, stored.id, outputs, manifest.input, stored.decision)
+
+
+def _find(folder: Path) -> Path:
+    recover(folder)
+    for place in (folder, folder / "bundle"):
+        recover(place)
+        if (place / NAME).is_file():
+            return place
+    if not folder.exists():
+        raise DataError(f"no bundle {str(folder)!r}", hint="check the path; `medtasks run` makes one")
+    raise BundleError(f"{folder} is no bundle: it has no {NAME}", hint="give the folder that `medtasks run` made")
+
+
+def _manifest(place: Path) -> Manifest:
+    try:
+        content = json.loads((place / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{place / NAME} cannot be read ({type(error).__name__})",
+                          hint="copy the bundle again, or train again") from None
+    if isinstance(content, dict) and isinstance(content.get("format"), int) and content["format"] > FORMAT:
+        wanted = content.get("medtasks", "a newer version")
+        raise BundleError(f"{place} was made by medtasks {wanted}; this is {registry.version()}",
+                          hint="upgrade medtasks to read it")
+    try:
+        manifest = Manifest.model_validate(content)
+        Version(manifest.medtasks)
+    except ValueError:
+        raise BundleError(f"{place / NAME} is damaged: it does not have the fields of a bundle",
+                          hint="copy the bundle again, or train again") from None
+    return manifest
+
+
+def _write_sums(folder: Path) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def _check_sums(place: Path) -> None:
+    """Refuse files that are missing, changed, or not listed, before any of them is parsed."""
+    try:
+        lines = (place / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise BundleError(f"{place} lacks a readable {SUMS}", hint="copy the bundle again") from None
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    there = {path.relative_to(place).as_posix() for path in place.rglob("*") if not path.is_dir()} - {SUMS}
+    for name in sorted(there | sums.keys()):
+        if name not in sums:
+            raise BundleError(f"{place} holds a file that is not its own: {name}",
+                              hint="remove the file, or copy the bundle again")
+        if name not in there or (place / name).is_symlink():
+            raise BundleError(f"{place} lacks its file {name}", hint="copy the bundle again")
+        if sha256(place / name) != sums[name]:
+            raise BundleError(f"{place / name} is not the file that was saved: its SHA-256 differs",
+                              hint="copy the bundle again; do not use it if you did not change it yourself")
+
+
+def _beside(target: Path, what: str) -> Path:
+    whole = target.absolute()
+    return whole.with_name(f".{whole.name}.{what}")
+
+
+def _sync(folder: Path) -> None:
+    """Bring the files to disk before the rename makes them count."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,138 @@
+"""Reading what a data set says about each case: class, patient, id, split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks.cases.records import numbers
+from medtasks.cases.tables import is_missing
+from medtasks.dataset import Dataset
+from medtasks.diagnosis.options import DiagnosisOptions
+from medtasks.errors import DataError, UsageError, suggest
+
+MAX_CLASSES = 100
+"""More different values than this are a measurement, not a diagnosis."""
+NEGATIVE = frozenset({"normal", "healthy", "negative", "control", "controls", "benign", "no", "none", "absent",
+                      "no finding", "no_finding", "0", "false"})
+"""Names (lower case) by which a class is known to be the negative one of two."""
+SPLIT_NAMES = {"train": "train", "training": "train", "val": "valid", "valid": "valid", "validation": "valid",
+               "dev": "valid", "test": "test", "testing": "test"}
+
+
+def column(table: pd.DataFrame, named: str | None, usual: Sequence[str], where: str) -> str | None:
+    """Return the column named by the user, or the first usual one that exists.
+
+    Raises
+    ------
+    UsageError
+        If the named column does not exist.
+    """
+    names = [str(name) for name in table.columns]
+    if named is not None and named not in names:
+        raise UsageError(f"{where} has no column {named!r}", hint=suggest(named, names))
+    return named or next((name for name in usual if name in names), None)
+
+
+def clean(values: pd.Series) -> npt.NDArray[Any]:
+    """Return labels as text, ``1.0`` as ``1``; None where missing."""
+    missing = is_missing(values).to_numpy()
+    text = values.astype("string").str.strip().astype(object).to_numpy(copy=True)
+    as_numbers = numbers(values).to_numpy()
+    whole = ~np.isnan(as_numbers[~missing])
+    if whole.all() and (as_numbers[~missing] == np.round(as_numbers[~missing])).all():
+        text[~missing] = [str(int(value)) for value in as_numbers[~missing]]
+    text[missing] = None
+    return text
+
+
+def encode(labels: npt.NDArray[Any], where: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """Turn labels (text, none missing) into class codes; of two classes the positive one is 1.
+
+    Raises
+    ------
+    DataError
+        If there is none, or so many that they are measurements.
+    """
+    classes, codes = np.unique(labels.astype(str), return_inverse=True)
+    if len(classes) == 0:
+        raise DataError(f"{where} has no usable labelled case", hint="see the reasons given for its rows")
+    if len(classes) > MAX_CLASSES:
+        raise DataError(f"the target of {where} has {len(classes)} different values",
+                        hint="a diagnosis has classes: name another --target, or cut the values into ranges")
+    names = sorted(classes.tolist(), key=_natural)
+    if len(names) == 2 and names[1].lower() in NEGATIVE and names[0].lower() not in NEGATIVE:
+        names.reverse()
+    place = {name: i for i, name in enumerate(names)}
+    return np.array([place[name] for name in classes], dtype=np.int64)[codes], tuple(names)
+
+
+def relabel(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
+    """Apply the options ``classes`` (names) and ``positive`` (two classes made of several).
+
+    Raises
+    ------
+    UsageError
+        If a class does not exist, or the number of names differs from the number of classes.
+    """
+    if options.classes:
+        if len(options.classes) != len(dataset.classes):
+            raise UsageError(f"{len(options.classes)} names are given for {len(dataset.classes)} classes",
+                             hint=f"the classes are {', '.join(dataset.classes)}, in this order")
+        dataset = replace(dataset, classes=options.classes)
+    if not options.positive:
+        return dataset
+    for name in options.positive:
+        if name not in dataset.classes:
+            raise UsageError(f"no class is called {name!r}", hint=suggest(name, dataset.classes))
+    others = [name for name in dataset.classes if name not in options.positive]
+    if not others:
+        raise UsageError("every class is named as positive", hint="leave at least one class out of --positive")
+    codes = np.isin(dataset.targets, [dataset.classes.index(name) for name in options.positive])
+    return replace(dataset, targets=codes.astype(np.int64), classes=("/".join(others), "/".join(options.positive)))
+
+
+def split_values(values: pd.Series, where: str) -> npt.NDArray[Any]:
+    """Read a split column into ``train``, ``valid``, ``test``."""
+    text = values.astype("string").str.strip().str.lower()
+    found = text.map(SPLIT_NAMES)
+    wrong = np.flatnonzero(found.isna().to_numpy())
+    if len(wrong):
+        raise DataError(f"{where}, row {wrong[0] + 1}: the split column does not say train, valid or test",
+                        hint="fill it for every row, or remove the column and let medtasks split")
+    return found.astype(object).to_numpy()
+
+
+def check_classes(dataset: Dataset) -> None:
+    """Refuse data of which some class cannot stand in train, validation and test.
+
+    Raises
+    ------
+    DataError
+        If there is one class only, or naming the class and its number of cases or patients.
+    """
+    if len(dataset.classes) == 1:
+        raise DataError(f"{dataset.origin.source} has one class only ({dataset.classes[0]!r})",
+                        hint="a diagnosis needs cases of at least two classes")
+    unit = "cases" if dataset.groups is None else "patients"
+    units = dataset.cases.ids if dataset.groups is None else dataset.groups
+    for code, name in enumerate(dataset.classes):
+        mine = dataset.targets == code
+        count = int(mine.sum()) if dataset.groups is None else len(set(units[mine].tolist()))
+        if count < 3:
+            raise DataError(f"class {name!r} has {count} {unit[:-1] if count == 1 else unit}: "
+                            "at least 3 are needed to train, validate and test",
+                            hint="add cases, join classes with --positive, or leave the class out")
+
+
+def _natural(name: str) -> tuple[int, float, str]:
+    """Sort numbers by value, before words."""
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name

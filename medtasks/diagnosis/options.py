@@ -1,0 +1,52 @@
+"""How data for a diagnosis are read: the task's options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pydantic
+
+from medtasks.evaluation.calibration import parse_rule
+from medtasks.model import Config
+
+
+def _names(value: object) -> object:
+    """Read ``a,b,c`` as a list of names."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_names)]
+Rule = Annotated[str, pydantic.BeforeValidator(_as_text), pydantic.AfterValidator(lambda rule: parse_rule(rule) and rule)]
+
+
+class DiagnosisOptions(Config):
+    """Options of the task ``diagnosis``."""
+
+    target: str | None = None
+    """The column that holds the class (`target`, `label` or `diagnosis` where not said)."""
+    group: str | None = None
+    """The column that names the patient: cases of one patient never stand on two sides of a split
+    (`patient_id` where there is one)."""
+    group_pattern: str | None = None
+    """For images in folders: a regular expression whose first group, found in the path, names the patient."""
+    id: str | None = None
+    """The column that names the case (`id` where there is one)."""
+    split: str | None = None
+    """The column with the data's own split into train, valid and test (`split` where there is one)."""
+    path: str = "path"
+    """The column of a manifest that holds the image files' paths."""
+    positive: Names = ()
+    """The class or classes, comma-separated, that count as positive; all others become negative."""
+    classes: Names = ()
+    """Names for the classes, comma-separated, in the order of the labels in the data."""
+    ignore: Names = ()
+    """Columns, comma-separated, that the model must not see."""
+    threshold: Rule = "youden"
+    """With two classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`,
+    `specificity=0.9`, or a probability."""

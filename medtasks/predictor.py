@@ -1,0 +1,177 @@
+"""A fitted model with all that stands between it and a person: the thing one deploys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks.cases import Cases, Schema, Source
+from medtasks.cases.base import Reading
+from medtasks.errors import PluginError, UsageError, suggest
+from medtasks.model import Context, Model
+from medtasks.task import Decision, Outputs, Task
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What in each case spoke for one class or target.
+
+    ``values`` holds one array per case in input units: (height, width) for images, (fields,) for records,
+    named by ``parts`` where its entries have names. Positive speaks for ``target``.
+    """
+
+    ids: tuple[str, ...]
+    target: str
+    values: tuple[npt.NDArray[Any], ...]
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A fitted model with the meaning of its numbers, its decision rule and its provenance.
+
+    Attributes
+    ----------
+    task, model : what was asked, and what answers
+    model_id : the model's name in the registry
+    outputs : the meaning of the model's columns
+    schema : what an input must look like
+    decision : what turns numbers into a decision
+    facts : provenance, as plain JSON: versions, seed, device, data hash, measures
+    baseline : the baseline fitted on the same cases, for judging both on new ones, or None
+    """
+
+    task: Task
+    model: Model
+    model_id: str
+    outputs: Outputs
+    schema: Schema
+    decision: Decision = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    baseline: Predictor | None = None
+
+    def scores(self, cases: Cases, *, context: Context | None = None) -> npt.NDArray[Any]:
+        """Return the model's own numbers for valid cases, checked against the task's contract.
+
+        Raises
+        ------
+        PluginError
+            If the model breaks the contract.
+        """
+        raw = self.model.predict(cases, context=context or Context())
+        try:
+            self.task.check(raw, self.outputs, len(cases))
+        except ValueError as error:
+            raise PluginError(f"the model {self.model_id} breaks its contract: {error}",
+                              hint="tell its author; `medtasks models` names its home page") from None
+        return raw
+
+    def answer(self, cases: Cases, *, context: Context | None = None) -> pd.DataFrame:
+        """Answer valid cases: one row per case, in order, without ids."""
+        return self.task.answer(self.scores(cases, context=context), self.outputs, self.decision)
+
+    def predict(self, source: Source | Cases, *, context: Context | None = None) -> pd.DataFrame:
+        """Answer every row of an input.
+
+        Parameters
+        ----------
+        source
+            A path, a glob, a table, or cases.
+
+        Returns
+        -------
+        DataFrame
+            Exactly the input's rows, in order: ``id``, ``status`` (``ok`` or ``invalid``), ``error``, then
+            the answer, empty where the row is invalid.
+
+        Raises
+        ------
+        DataError
+            If the input as a whole cannot be read.
+        """
+        tables = list(self.iterate(source, context=context))
+        return pd.concat(tables, ignore_index=True)
+
+    def iterate(self, source: Source | Cases, *, context: Context | None = None) -> Iterator[pd.DataFrame]:
+        """Answer an input a chunk at a time, in constant memory; see `predict`."""
+        for reading in self._readings(source):
+            yield self._table(reading, context or Context())
+
+    def explain(self, source: Source | Cases, target: str | None = None, *,
+                context: Context | None = None) -> Iterator[Explanation]:
+        """Say, a chunk at a time, what in each valid case speaks for a class or target.
+
+        Parameters
+        ----------
+        target
+            The class or target; each case's own decision where None (with classes), else the first.
+
+        Raises
+        ------
+        UsageError
+            If there is no such class or target.
+        PluginError
+            If the model does not explain.
+        """
+        names = self.outputs.classes or self.outputs.names
+        if target is not None and target not in names:
+            raise UsageError(f"no class or target is called {target!r}", hint=suggest(target, names))
+        for reading in self._readings(source):
+            if reading.cases is not None:
+                yield from self._explain(reading.cases, target, context or Context())
+
+    def explain_rows(self, cases: Cases, targets: npt.NDArray[np.int64], *,
+                     context: Context | None = None) -> npt.NDArray[Any]:
+        """Explain each case for a class or target of its own: (n, ...) in input units."""
+        found: list[Any] = [None] * len(cases)
+        for target in np.unique(targets):
+            rows = np.flatnonzero(targets == target)
+            values = self.model.explain(cases.take(rows), int(target), context=context or Context())
+            if len(values) != len(rows):
+                raise PluginError(f"the model {self.model_id} explained {len(values)} of {len(rows)} cases",
+                                  hint="tell its author")
+            for row, value in zip(rows, values, strict=True):
+                found[row] = value
+        return np.stack(found)
+
+    def _explain(self, cases: Cases, target: str | None, context: Context) -> Iterator[Explanation]:
+        names = self.outputs.classes or self.outputs.names
+        if target is not None:
+            targets = np.full(len(cases), names.index(target))
+        elif self.outputs.classes:
+            decided = self.answer(cases, context=context)["prediction"]
+            targets = np.array([names.index(name) for name in decided])
+        else:
+            targets = np.zeros(len(cases), dtype=np.int64)
+        values = self.explain_rows(cases, targets, context=context)
+        parts = tuple(item["name"] for item in self.schema.get("fields", ()))
+        for code in np.unique(targets):
+            rows = np.flatnonzero(targets == code)
+            yield Explanation(tuple(cases.ids[rows]), names[code], tuple(values[rows]), parts)
+
+    def _readings(self, source: Source | Cases) -> Iterator[Reading[Any]]:
+        if not isinstance(source, Cases):
+            yield from self.task.read_cases(source, self.schema)
+            return
+        if source.kind != self.schema["kind"]:
+            raise UsageError(f"the model takes {self.schema['kind']}, not {source.kind}",
+                             hint="give cases of its kind")
+        for part in source.chunks():
+            yield Reading(tuple(part.ids), (None,) * len(part), part)
+
+    def _table(self, reading: Reading[Any], context: Context) -> pd.DataFrame:
+        if reading.cases is None:
+            nothing = np.zeros((0, len(self.outputs.classes or self.outputs.names)))
+            answers = self.task.answer(nothing, self.outputs, self.decision)
+        else:
+            answers = self.answer(reading.cases, context=context)
+        table = answers.set_index(reading.rows).reindex(range(len(reading.ids)))
+        table.insert(0, "id", list(reading.ids))
+        table.insert(1, "status", ["ok" if error is None else "invalid" for error in reading.errors])
+        table.insert(2, "error", [error or "" for error in reading.errors])
+        return table

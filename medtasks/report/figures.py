@@ -1,0 +1,138 @@
+"""Figures for reports: drawn by matplotlib, returned as SVG text or PNG bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Values = npt.NDArray[Any]
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+"""Okabe and Ito's palette, which readers with any colour vision can tell apart."""
+_INK = "#1f2933"
+
+
+def curves(lines: Mapping[str, tuple[Values, Values]], x: str, y: str, *, diagonal: bool = False) -> str:
+    """Draw step curves in the unit square: label -> (x values, y values)."""
+    figure, axes = _square(x, y)
+    if diagonal:
+        axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":")
+    for (label, (xs, ys)), colour in zip(lines.items(), _cycle(len(lines)), strict=True):
+        axes.plot(xs, ys, color=colour, linewidth=1.6, label=label)
+    axes.legend(loc="lower left" if not diagonal else "lower right", frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def reliability(stated: Values, observed: Values, low: Values, high: Values, count: Values) -> str:
+    """Draw stated against observed probability, with intervals and dots as large as their share of cases."""
+    figure, axes = _square("stated probability", "observed share")
+    axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":")
+    axes.vlines(stated, low, high, color=COLOURS[0], linewidth=1)
+    axes.scatter(stated, observed, s=20 + 120 * count / count.sum(), color=COLOURS[0], zorder=3)
+    return _svg(figure)
+
+
+def matrix(counts: Values, labels: Sequence[str], *, x: str = "decided", y: str = "true") -> str:
+    """Draw a confusion matrix: counts, shaded by the share of their row."""
+    size = 3.2 + 0.25 * max(0, len(labels) - 4)
+    figure, axes = _figure(size, size)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for i, row in enumerate(counts):
+        for j, value in enumerate(row):
+            axes.text(j, i, str(value), ha="center", va="center", fontsize=9 if len(labels) < 8 else 6,
+                      color="white" if share[i, j] > 0.55 else _INK)
+    places = range(len(labels))
+    axes.set_xticks(places, labels, rotation=30 if len(labels) > 2 else 0, ha="right" if len(labels) > 2 else "center")
+    axes.set_yticks(places, labels)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    return _svg(figure)
+
+
+def bars(values: Mapping[str, float], label: str) -> str:
+    """Draw signed horizontal bars, the first on top."""
+    figure, axes = _figure(4.6, 0.6 + 0.24 * len(values))
+    names, numbers = list(values)[::-1], list(values.values())[::-1]
+    axes.barh(names, numbers, color=[COLOURS[1] if number > 0 else COLOURS[0] for number in numbers])
+    axes.axvline(0, color=_INK, linewidth=0.8)
+    axes.set_xlabel(label)
+    return _svg(figure)
+
+
+def overlay(image: Values, heat: Values | None = None, *, smallest: int = 160) -> bytes:
+    """Draw an image, with a heat map (any resolution, positive speaks for) over it, as PNG bytes.
+
+    Parameters
+    ----------
+    image : (h, w, 1 or 3) in [0, 1]
+    heat : (h', w') or None
+    smallest : small images are enlarged to at least this many pixels a side
+    """
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    scale = max(1, -(-smallest // min(height, width)))
+    size = (width * scale, height * scale)
+    grey = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+    picture = Image.fromarray(np.uint8(np.clip(grey, 0, 1) * 255)).resize(size, Image.Resampling.BILINEAR)
+    if heat is not None:
+        strength = np.clip(heat, 0, None) / max(float(heat.max()), 1e-12)
+        mask = Image.fromarray(np.uint8(255 * strength)).resize(size, Image.Resampling.BICUBIC)
+        picture = Image.composite(Image.blend(picture, _heat_colours(mask), 0.55), picture,
+                                  mask.point(lambda level: min(255, int(level * 1.4))))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _heat_colours(mask: Any) -> Any:
+    from matplotlib import colormaps
+    from PIL import Image
+
+    return Image.fromarray(np.uint8(colormaps["inferno"](np.asarray(mask) / 255)[:, :, :3] * 255))
+
+
+def _cycle(n: int) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(n)]
+
+
+def _square(x: str, y: str) -> tuple[Figure, Axes]:
+    figure, axes = _figure(3.4, 3.4)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_aspect("equal")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    return figure, axes
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Make a figure without pyplot, which would keep every figure and choose a screen."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8, colors=_INK)
+    axes.xaxis.label.set_fontsize(9)
+    axes.yaxis.label.set_fontsize(9)
+    return figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    # Text stays text (searchable, small); a fixed salt makes the same figure the same bytes.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "medtasks"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg"):]

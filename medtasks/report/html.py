@@ -1,0 +1,64 @@
+"""Rendering a report: one HTML file, nothing fetched, readable on paper too."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from importlib import resources
+from itertools import count
+from typing import Any
+
+from medtasks.report.blocks import Figure, Row, Section
+
+
+def render(title: str, lead: Sequence[str], sections: Sequence[Section], footer: str,
+           warning: str = "") -> str:
+    """Return a report as the text of one HTML file.
+
+    Parameters
+    ----------
+    title
+        The heading.
+    lead
+        The paragraphs that stand first: the result in words.
+    sections
+        What follows, in order.
+    footer
+        One line about the software.
+    warning
+        A sentence in a box above everything (synthetic data, say), or nothing.
+    """
+    from jinja2 import Environment, select_autoescape
+
+    environment = Environment(autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
+    environment.tests["kind"] = lambda block, name: type(block).__name__ == name
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    template = environment.from_string(resources.files(__package__).joinpath("template.html").read_text("utf-8"))
+    return template.render(title=title, lead=lead, sections=_unique(sections),
+                           footer=footer, warning=warning, anchor=_anchor)
+
+
+def public(sections: Sequence[Section]) -> list[Section]:
+    """Leave out what shows single cases: for the report inside a bundle, which travels."""
+    return [section for section in sections if not section.personal]
+
+
+def _unique(sections: Sequence[Section]) -> list[Section]:
+    """Make the ids inside each SVG unique: the figures share one document."""
+    numbers = count()
+
+    def own(block: Any) -> Any:
+        if isinstance(block, Row):
+            return Row([own(item) for item in block.items])
+        if not isinstance(block, Figure):
+            return block
+        svg, prefix = block.svg, f"f{next(numbers)}-"
+        for before in ('id="', 'href="#', "url(#"):
+            svg = svg.replace(before, before + prefix)
+        return Figure(svg, block.caption)
+
+    return [Section(part.title, [own(block) for block in part.blocks], part.personal) for part in sections]
+
+
+def _anchor(text: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in text.lower())

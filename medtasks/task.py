@@ -1,0 +1,250 @@
+"""The contract of a task: what a case and an answer look like, and how an answer is judged."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks import registry
+from medtasks.cases import Cases, Reading, Schema, Source
+from medtasks.dataset import Dataset
+from medtasks.errors import DataError, PluginError, UsageError, suggest
+from medtasks.evaluation.bootstrap import Measure, Resampled
+from medtasks.evaluation.splits import Fold, Plan
+from medtasks.model import Config, Context
+from medtasks.report.blocks import Section
+
+Decision = dict[str, Any]
+"""What turns a model's numbers into a decision, as plain JSON (a threshold and the rule that chose it)."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model's columns mean: the targets' names, and the classes where there are classes."""
+
+    names: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Outputs:
+        """Read the meaning off a data set."""
+        return cls(dataset.names, dataset.classes)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Answers judged on cases that the model never saw.
+
+    ``overall`` holds the measures over all targets, ``targets`` those of each target where there are
+    several, ``n`` the number of cases.
+    """
+
+    n: int
+    overall: Resampled
+    targets: Mapping[str, Resampled] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, Measure]:
+        """Each measure with its 95 % interval."""
+        return self.overall.measures()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return ``{"n", "metrics", "targets"}`` as plain JSON without NaN."""
+        return {
+            "n": self.n,
+            "metrics": {name: found.as_json() for name, found in self.metrics.items()},
+            "targets": {target: {name: found.as_json() for name, found in part.measures().items()}
+                        for target, part in self.targets.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a task's report sections are made of.
+
+    ``data`` are the cases judged, ``answers`` the table of their answers (row by row), ``baseline`` the
+    same cases judged for the baseline, ``explain`` explains rows of ``data`` for given classes or targets
+    (None where the model cannot).
+    """
+
+    data: Dataset
+    answers: pd.DataFrame
+    evaluation: Evaluation
+    decision: Decision
+    baseline: Evaluation | None = None
+    explain: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[Any]] | None = None
+
+
+class Task(ABC):
+    """A question, and how an answer to it is judged; models are plugins that answer it.
+
+    A task never imports a deep-learning library and knows no model but by name.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    primary: ClassVar[str]
+    """The measure that a result is summed up by."""
+    cases: ClassVar[tuple[type[Cases], ...]]
+    """The kinds of cases it takes."""
+    defaults: ClassVar[Mapping[str, str]]
+    """The model used where none is named, by kind of case."""
+    baselines: ClassVar[Mapping[str, str]]
+    """The model that every result is printed beside, by kind of case."""
+    demo: ClassVar[str]
+    """The data set used where no data are named."""
+    not_for: ClassVar[tuple[str, ...]] = ()
+    """Sentences that every report ends with: what the answers must not be used for."""
+
+    class Options(Config):
+        """How the data are to be read: the task's own options, flags on the command line."""
+
+    @abstractmethod
+    def read(self, source: Source, options: Any, *, context: Context, schema: Schema | None = None) -> Dataset:
+        """Read cases with their targets; those of a fitted model where its ``schema`` is given.
+
+        Raises
+        ------
+        DataError
+            If the data cannot carry the task; single bad rows are listed in `Origin.invalid` instead.
+        """
+
+    def adapt(self, dataset: Dataset, options: Any) -> Dataset:
+        """Apply the options to a data set, however it came."""
+        return dataset
+
+    def check_trainable(self, dataset: Dataset) -> None:
+        """Refuse data that cannot be split and learnt from.
+
+        Raises
+        ------
+        DataError
+            Saying what is lacking.
+        """
+
+    def align(self, dataset: Dataset, outputs: Outputs) -> Dataset:
+        """Bring the targets of new data to the meaning that a fitted model's have.
+
+        Raises
+        ------
+        DataError
+            If a class or target is unknown to the model.
+        """
+        if len(dataset.names) != len(outputs.names):
+            raise DataError(f"the data have {len(dataset.names)} targets, the model {len(outputs.names)}",
+                            hint=f"the model's are {', '.join(outputs.names)}")
+        unknown = sorted(set(dataset.classes) - set(outputs.classes))
+        if unknown:
+            raise DataError(f"the model knows no class {unknown[0]!r}", hint=suggest(unknown[0], outputs.classes))
+        if not outputs.classes:
+            return dataset
+        codes = np.array([outputs.classes.index(name) for name in dataset.classes], dtype=np.int64)
+        return replace(dataset, targets=codes[dataset.targets], classes=outputs.classes)
+
+    @abstractmethod
+    def strata(self, dataset: Dataset) -> npt.NDArray[np.int64]:
+        """Return (n,) codes of what a split must keep in proportion (the class)."""
+
+    @abstractmethod
+    def split(self, dataset: Dataset, plan: Plan, seed: int) -> list[Fold]:
+        """Split without leakage: one fold for a hold-out, several for cross-validation."""
+
+    @abstractmethod
+    def check(self, raw: npt.NDArray[Any], outputs: Outputs, n: int) -> None:
+        """Check what a model's ``predict`` returned for ``n`` cases.
+
+        Raises
+        ------
+        ValueError
+            Saying how it differs from what the task fixes.
+        """
+
+    @abstractmethod
+    def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any) -> Decision:
+        """Fix on validation cases what turns a model's numbers into a decision."""
+
+    @abstractmethod
+    def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision) -> pd.DataFrame:
+        """Turn a model's numbers into the columns a user sees, one row per case."""
+
+    @abstractmethod
+    def evaluate(self, data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
+        """Judge answers (made by `answer`) against the targets."""
+
+    @abstractmethod
+    def sections(self, judged: Judged) -> list[Section]:
+        """Write the task's part of the report."""
+
+    def counts(self, dataset: Dataset) -> dict[str, int]:
+        """Count what a reader wants to know of a part of the data."""
+        groups = {} if dataset.groups is None else {"patients or groups": len(set(dataset.groups.tolist()))}
+        return {"cases": len(dataset), **groups}
+
+    def schema(self, dataset: Dataset, options: Any) -> Schema:
+        """Describe what an input at predict time must look like."""
+        return dataset.cases.schema()
+
+    def read_cases(self, source: Source, schema: Schema) -> Iterator[Reading[Cases]]:
+        """Read cases without targets that fit the schema of a fitted model."""
+        yield from self.kind(schema["kind"]).read(source, schema)
+
+    def kind(self, name: str) -> type[Cases]:
+        """Return the class of a kind of cases."""
+        for kind in self.cases:
+            if kind.kind == name:
+                return kind
+        raise UsageError(f"the task {self.name} has no cases of the kind {name!r}",
+                         hint=f"it takes {', '.join(kind.kind for kind in self.cases)}")
+
+
+def load_task(name: str) -> Task:
+    """Return the task called ``name``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such task.
+    PluginError
+        If it cannot be loaded or is no task.
+    """
+    entry = registry.find("task", name)
+    found = entry.load()
+    if not (inspect.isclass(found) and issubclass(found, Task) and not inspect.isabstract(found)):
+        raise PluginError(f"task {name!r} ({entry.origin}) is not a complete subclass of medtasks.task.Task",
+                          hint=f"{entry.target} must name one")
+    return found()
+
+
+def choose_model(task: Task, kind: str, name: str | None) -> str:
+    """Return the full name of the model to use for a kind of cases: the one named, or the default.
+
+    A name may leave out the task: ``image-cnn`` is ``diagnosis.image-cnn``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model.
+    PluginError
+        If the default model's plugin is not installed.
+    """
+    known = {entry.name for entry in registry.entries("model")}
+    if name is None:
+        chosen = task.defaults.get(kind)
+        if chosen is None:
+            raise UsageError(f"the task {task.name} has no default model for {kind}", hint="name one with --model")
+        if chosen not in known:
+            raise PluginError(f"the default model {chosen!r} is not installed",
+                              hint=f"pip install medtasks-{chosen.partition('.')[2]}, or name another by --model")
+        return chosen
+    distribution, _, plain = name.rpartition(":")
+    full = plain if plain in known or "." in plain else f"{task.name}.{plain}"
+    return f"{distribution}:{full}" if distribution else full
+
