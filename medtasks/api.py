@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medtasks import bundle, document, pipeline, registry
+from medtasks import bundle, document, pipeline, record, registry
 from medtasks.cases import Cases, Source
 from medtasks.dataset import Dataset
 from medtasks.model import Context, Progress, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
+from medtasks.preparing import name_of, prepare, read
 from medtasks.settings import resolve
 from medtasks.task import Evaluation, Judged
+from medtasks.training import fit
 
 AnyBundle = Predictor | str | Path
 
@@ -32,10 +34,23 @@ class Evaluated:
     summary: dict[str, Any]
 
 
-def run(task: str, data: Source | Dataset | None = None, *, out: str | Path | None = None,
-        model: str | None = None, config: dict[str, Any] | None = None, seed: int = 0, device: str = "auto",
-        test: float = 0.2, valid: float = 0.15, folds: int = 0, minutes: float | None = None,
-        resume: bool = False, progress: Progress | None = None, **options: Any) -> Run:
+def run(
+    task: str,
+    data: Source | Dataset | None = None,
+    *,
+    out: str | Path | None = None,
+    model: str | None = None,
+    config: dict[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    test: float = 0.2,
+    valid: float = 0.15,
+    folds: int = 0,
+    minutes: float | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Run:
     """Train a model, judge it beside a baseline, report, and save all that in a folder.
 
     Parameters
@@ -72,17 +87,36 @@ def run(task: str, data: Source | Dataset | None = None, *, out: str | Path | No
     >>> bool(result.evaluation.metrics["auroc"].value > 0.98)
     True
     """
-    values = {"task": task, "data": data if isinstance(data, str) else str(data) if isinstance(data, Path) else None,
-              "model": model, "set": config or {}, "options": options, "seed": seed, "device": device,
-              "test": test, "valid": valid, "folds": folds, "minutes": minutes,
-              "out": None if out is None else str(out)}
-    prepared = pipeline.prepare(resolve(values), data, progress=progress)
+    values = {
+        "task": task,
+        "data": data if isinstance(data, str) else str(data) if isinstance(data, Path) else None,
+        "model": model,
+        "set": config or {},
+        "options": options,
+        "seed": seed,
+        "device": device,
+        "test": test,
+        "valid": valid,
+        "folds": folds,
+        "minutes": minutes,
+        "out": None if out is None else str(out),
+    }
+    prepared = prepare(resolve(values), data, progress=progress)
     return pipeline.run(prepared, resume=resume, progress=progress)
 
 
-def train(task: str, data: Source | Dataset | None = None, *, model: str | None = None,
-          config: dict[str, Any] | None = None, seed: int = 0, device: str = "auto", valid: float = 0.15,
-          progress: Progress | None = None, **options: Any) -> Predictor:
+def train(
+    task: str,
+    data: Source | Dataset | None = None,
+    *,
+    model: str | None = None,
+    config: dict[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    valid: float = 0.15,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Predictor:
     """Fit a predictor on all cases but a validation part (and the data's own test part), without judging it.
 
     The parameters are those of `run`.
@@ -93,13 +127,21 @@ def train(task: str, data: Source | Dataset | None = None, *, model: str | None 
     >>> predictor.outputs.classes
     ('benign', 'malignant')
     """
-    values = {"task": task, "model": model, "set": config or {}, "options": options, "seed": seed,
-              "device": device, "valid": valid, "folds": 1}
-    prepared = pipeline.prepare(resolve(values), data, progress=progress)
+    values = {
+        "task": task,
+        "model": model,
+        "set": config or {},
+        "options": options,
+        "seed": seed,
+        "device": device,
+        "valid": valid,
+        "folds": 1,
+    }
+    prepared = prepare(resolve(values), data, progress=progress)
     fold, dataset = prepared.folds[0], prepared.dataset
     rows = fold.train if dataset.split is not None else np.setdiff1d(np.arange(len(dataset)), fold.valid)
     context = Context(seed, device, progress or Progress())
-    return pipeline.fit(prepared, dataset.take(rows), dataset.take(fold.valid), context)
+    return fit(prepared, dataset.take(rows), dataset.take(fold.valid), context)
 
 
 def load(folder: str | Path, *, device: str = "auto") -> Predictor:
@@ -107,21 +149,31 @@ def load(folder: str | Path, *, device: str = "auto") -> Predictor:
     return bundle.load(Path(folder).expanduser(), context=Context(device=device))
 
 
-def predict(predictor: AnyBundle, source: Source | Cases, *, device: str = "auto",
-            progress: Progress | None = None) -> pd.DataFrame:
+def predict(
+    predictor: AnyBundle, source: Source | Cases, *, device: str = "auto", progress: Progress | None = None
+) -> pd.DataFrame:
     """Answer every row of an input: exactly its rows, in order; see `Predictor.predict`."""
     context = Context(device=device, progress=progress or Progress())
     return _loaded(predictor, device).predict(source, context=context)
 
 
-def explain(predictor: AnyBundle, source: Source | Cases, target: str | None = None, *,
-            device: str = "auto") -> list[Explanation]:
+def explain(
+    predictor: AnyBundle, source: Source | Cases, target: str | None = None, *, device: str = "auto"
+) -> list[Explanation]:
     """Say what in each case speaks for a class or target; see `Predictor.explain`."""
     return list(_loaded(predictor, device).explain(source, target, context=Context(device=device)))
 
 
-def evaluate(predictor: AnyBundle, data: Source | Dataset, *, out: str | Path | None = None, seed: int = 0,
-             device: str = "auto", progress: Progress | None = None, **options: Any) -> Evaluated:
+def evaluate(
+    predictor: AnyBundle,
+    data: Source | Dataset,
+    *,
+    out: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Evaluated:
     """Judge a predictor, and the baseline of its bundle, on data that are new to them.
 
     Of data with a split of their own the test part is used.
@@ -143,8 +195,7 @@ def evaluate(predictor: AnyBundle, data: Source | Dataset, *, out: str | Path | 
     predictor = _loaded(predictor, device)
     task = predictor.task
     chosen = checked(task.Options, {**predictor.facts.get("options", {}), **options}, f"option of {task.name}")
-    dataset = task.align(pipeline.read(task, data, chosen, progress=progress, schema=predictor.schema),
-                         predictor.outputs)
+    dataset = task.align(read(task, data, chosen, progress=progress, schema=predictor.schema), predictor.outputs)
     if dataset.split is not None and (dataset.split == "test").any():
         dataset = dataset.take(np.flatnonzero(dataset.split == "test"))
     context = Context(seed, device, progress or Progress())
@@ -153,10 +204,16 @@ def evaluate(predictor: AnyBundle, data: Source | Dataset, *, out: str | Path | 
     floor = predictor.baseline
     baseline = task.evaluate(dataset, floor.answer(dataset.cases, context=context), seed) if floor else None
     summary = {
-        "task": task.name, "model": predictor.model_id, "data": pipeline.name_of(data), **evaluation.as_json(),
+        "task": task.name,
+        "model": predictor.model_id,
+        "data": name_of(data),
+        **evaluation.as_json(),
         "baseline": baseline.as_json()["metrics"] if baseline else {},
-        "bundle": place, "report": None,
-        "device": context.used.get("device", "cpu"), "seconds": round(time.time() - start, 1), "seed": seed,
+        "bundle": place,
+        "report": None,
+        "device": context.used.get("device", "cpu"),
+        "seconds": round(time.time() - start, 1),
+        "seed": seed,
     }
     judged = Judged(dataset, answers, evaluation, predictor.decision, baseline)
     if out is not None:
@@ -189,5 +246,5 @@ def _write(folder: Path, predictor: Predictor, judged: Judged, summary: dict[str
     with bundle.replacing(folder, "metrics.json") as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
         bundle.write_json(fresh / "metrics.json", {**summary, "report": str(folder / "report.html")})
-        pipeline.answers_table(judged.data, judged.answers).to_csv(fresh / "predictions.csv", index=False)
+        record.answers_table(judged.data, judged.answers).to_csv(fresh / "predictions.csv", index=False)
     return folder / "report.html"

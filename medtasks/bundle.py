@@ -84,10 +84,16 @@ def save(predictor: Predictor, folder: Path, *, report: str | None = None) -> Pa
         if report is not None:
             (fresh / "report.html").write_text(report, encoding="utf-8")
         manifest = Manifest(
-            format=FORMAT, medtasks=registry.version(), task=predictor.task.name,
-            model=_stored(predictor), baseline=_stored(predictor.baseline) if predictor.baseline else None,
-            names=list(predictor.outputs.names), classes=list(predictor.outputs.classes), input=predictor.schema,
-            facts=dict(predictor.facts))
+            format=FORMAT,
+            medtasks=registry.version(),
+            task=predictor.task.name,
+            model=_stored(predictor),
+            baseline=_stored(predictor.baseline) if predictor.baseline else None,
+            names=list(predictor.outputs.names),
+            classes=list(predictor.outputs.classes),
+            input=predictor.schema,
+            facts=dict(predictor.facts),
+        )
         write_json(fresh / NAME, manifest.model_dump(mode="json"))
         _write_sums(fresh)
     return folder
@@ -147,8 +153,10 @@ def check_target(target: Path, mark: str) -> None:
     """Refuse to replace a file, or a folder that holds anything but an earlier result."""
     recover(target)
     if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / mark).is_file()):
-        raise UsageError(f"{target} exists and is no earlier result of medtasks",
-                         hint="choose another --out; nothing was changed")
+        raise UsageError(
+            f"{target} exists and is no earlier result of medtasks",
+            hint="choose another --out; nothing was changed",
+        )
 
 
 def recover(target: Path) -> None:
@@ -175,8 +183,12 @@ def _save_model(predictor: Predictor, folder: Path) -> None:
 
 
 def _stored(predictor: Predictor) -> Stored:
-    return Stored(id=predictor.model_id, plugin=registry.find("model", predictor.model_id).origin,
-                  config=predictor.model.config.model_dump(mode="json"), decision=predictor.decision)
+    return Stored(
+        id=predictor.model_id,
+        plugin=registry.find("model", predictor.model_id).origin,
+        config=predictor.model.config.model_dump(mode="json"),
+        decision=predictor.decision,
+    )
 
 
 def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Context) -> Predictor:
@@ -185,9 +197,11 @@ def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Conte
     try:
         model = kind.load(folder, context=context)
     except (OSError, ValueError, KeyError) as error:
-        raise BundleError(f"the model in {folder} cannot be read ({type(error).__name__}): it was written by "
-                          f"{stored.plugin}, here is {registry.find('model', stored.id).origin}",
-                          hint="install the version that wrote it, or train again") from error
+        raise BundleError(
+            f"the model in {folder} cannot be read ({type(error).__name__}): it was written by "
+            f"{stored.plugin}, here is {registry.find('model', stored.id).origin}",
+            hint="install the version that wrote it, or train again",
+        ) from error
     model.config = config
     outputs = Outputs(tuple(manifest.names), tuple(manifest.classes))
     return Predictor(task, model, stored.id, outputs, manifest.input, stored.decision)
@@ -208,18 +222,24 @@ def _manifest(place: Path) -> Manifest:
     try:
         content = json.loads((place / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BundleError(f"{place / NAME} cannot be read ({type(error).__name__})",
-                          hint="copy the bundle again, or train again") from None
+        raise BundleError(
+            f"{place / NAME} cannot be read ({type(error).__name__})",
+            hint="copy the bundle again, or train again",
+        ) from None
     if isinstance(content, dict) and isinstance(content.get("format"), int) and content["format"] > FORMAT:
         wanted = content.get("medtasks", "a newer version")
-        raise BundleError(f"{place} was made by medtasks {wanted}; this is {registry.version()}",
-                          hint="upgrade medtasks to read it")
+        raise BundleError(
+            f"{place} was made by medtasks {wanted}; this is {registry.version()}",
+            hint="upgrade medtasks to read it",
+        )
     try:
         manifest = Manifest.model_validate(content)
         Version(manifest.medtasks)
     except ValueError:
-        raise BundleError(f"{place / NAME} is damaged: it does not have the fields of a bundle",
-                          hint="copy the bundle again, or train again") from None
+        raise BundleError(
+            f"{place / NAME} is damaged: it does not have the fields of a bundle",
+            hint="copy the bundle again, or train again",
+        ) from None
     return manifest
 
 
@@ -239,13 +259,17 @@ def _check_sums(place: Path) -> None:
     there = {path.relative_to(place).as_posix() for path in place.rglob("*") if not path.is_dir()} - {SUMS}
     for name in sorted(there | sums.keys()):
         if name not in sums:
-            raise BundleError(f"{place} holds a file that is not its own: {name}",
-                              hint="remove the file, or copy the bundle again")
+            raise BundleError(
+                f"{place} holds a file that is not its own: {name}",
+                hint="remove the file, or copy the bundle again",
+            )
         if name not in there or (place / name).is_symlink():
             raise BundleError(f"{place} lacks its file {name}", hint="copy the bundle again")
         if sha256(place / name) != sums[name]:
-            raise BundleError(f"{place / name} is not the file that was saved: its SHA-256 differs",
-                              hint="copy the bundle again; do not use it if you did not change it yourself")
+            raise BundleError(
+                f"{place / name} is not the file that was saved: its SHA-256 differs",
+                hint="copy the bundle again; do not use it if you did not change it yourself",
+            )
 
 
 def _beside(target: Path, what: str) -> Path:

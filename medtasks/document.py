@@ -30,15 +30,29 @@ class Page:
 
 def render(page: Page, *, public: bool = False) -> str:
     """Return the report as HTML; ``public`` leaves out what shows single cases."""
-    sections = [*page.task.sections(page.judged), _data(page, public), _made(page),
-                Section("What it is not for", [Bullets(page.task.not_for)])]
+    sections = [
+        *page.task.sections(page.judged),
+        _data(page, public),
+        _made(page),
+        Section("What it is not for", [Bullets(page.task.not_for)]),
+    ]
     origin = page.dataset.origin
-    warning = ("These data are synthetic: nothing here says anything about patients. "
-               "The report shows what one on your own data looks like.") if origin.synthetic else ""
+    warning = (
+        (
+            "These data are synthetic: nothing here says anything about patients. "
+            "The report shows what one on your own data looks like."
+        )
+        if origin.synthetic
+        else ""
+    )
     facts = page.predictor.facts
     return html.render(
-        f"{page.task.title}: {_title(page)}", _lead(page), html.public(sections) if public else sections,
-        f"Made by medtasks {facts['versions']['medtasks']} on {facts['created']}.", warning)
+        f"{page.task.title}: {_title(page)}",
+        _lead(page),
+        html.public(sections) if public else sections,
+        f"Made by medtasks {facts['versions']['medtasks']} on {facts['created']}.",
+        warning,
+    )
 
 
 def _title(page: Page) -> str:
@@ -57,13 +71,19 @@ def _lead(page: Page) -> Sequence[str]:
     ours = judged.evaluation.metrics[task.primary]
     floor = judged.baseline.metrics[task.primary] if judged.baseline else None
     name = task.primary.upper()
-    how = (f"in {page.folds}-fold cross-validation, each case answered by a model that had not seen it"
-           if page.folds > 1 else "that the model had not seen")
+    how = (
+        f"in {page.folds}-fold cross-validation, each case answered by a model that had not seen it"
+        if page.folds > 1
+        else "that the model had not seen"
+    )
     text = f"Judged on {judged.evaluation.n} cases {how}, {page.predictor.model_id} reached an {name} of {ours}."
     if floor is not None:
         text += f" The baseline, a linear model, reached {floor} on the same cases."
-    return [text, "Numbers in brackets are 95 % intervals: with other cases of the same kind the value would "
-                  "be expected within them."]
+    return [
+        text,
+        "Numbers in brackets are 95 % intervals: with other cases of the same kind the value would "
+        "be expected within them.",
+    ]
 
 
 def _data(page: Page, public: bool) -> Section:
@@ -71,28 +91,55 @@ def _data(page: Page, public: bool) -> Section:
     keys = list(next(iter(page.parts.values())))
     if page.folds > 1:
         counts = page.task.counts(page.dataset)
-        table = Table(["Part", *counts], [["all", *map(str, counts.values())]],
-                      f"Each case was tested once, in one of {page.folds} folds.")
+        table = Table(
+            ["Part", *counts],
+            [["all", *map(str, counts.values())]],
+            f"Each case was tested once, in one of {page.folds} folds.",
+        )
     else:
-        table = Table(["Part", *keys], [[name, *(str(part.get(key, 0)) for key in keys)]
-                                        for name, part in page.parts.items()],
-                      "Training fits the model, validation fixes when to stop and the threshold, test judges."
-                      if "train" in page.parts else "")
-    how = ("by the data's own split column" if page.dataset.split is not None and page.folds == 1
-           else "by chance, each class in proportion")
-    whole = ("no patient (group) stands in two parts" if page.dataset.groups is not None
-             else "the data name no patients, so that cases of one patient may stand in two parts")
+        table = Table(
+            ["Part", *keys],
+            [[name, *(str(part.get(key, 0)) for key in keys)] for name, part in page.parts.items()],
+            "Training fits the model, validation fixes when to stop and the threshold, test judges."
+            if "train" in page.parts
+            else "",
+        )
+    how = (
+        "by the data's own split column"
+        if page.dataset.split is not None and page.folds == 1
+        else "by chance, each class in proportion"
+    )
+    whole = (
+        "no patient (group) stands in two parts"
+        if page.dataset.groups is not None
+        else "the data name no patients, so that cases of one patient may stand in two parts"
+    )
     blocks: list[Block] = [
-        Text(" ".join(filter(None, (_source(page), origin.citation and f"({origin.citation}).",
-                                    origin.licence and f"Licence: {origin.licence}.")))),
-        table]
+        Text(
+            " ".join(
+                filter(
+                    None,
+                    (
+                        _source(page),
+                        origin.citation and f"({origin.citation}).",
+                        origin.licence and f"Licence: {origin.licence}.",
+                    ),
+                )
+            )
+        ),
+        table,
+    ]
     if "train" in page.parts:
         blocks.append(Text(f"The cases were split {how}; {whole}."))
     if origin.notes:
         blocks.append(Bullets(origin.notes))
     if origin.invalid:
-        blocks.append(Text(f"{len(origin.invalid)} rows could not be used" + (
-            "." if public else "; invalid.csv lists them all. The first:")))
+        blocks.append(
+            Text(
+                f"{len(origin.invalid)} rows could not be used"
+                + ("." if public else "; invalid.csv lists them all. The first:")
+            )
+        )
         if not public:
             blocks.append(Table(["Row", "Reason"], origin.invalid[:INVALID_SHOWN], numeric=False))
     return Section("Data and split", blocks)
@@ -101,17 +148,29 @@ def _data(page: Page, public: bool) -> Section:
 def _made(page: Page) -> Section:
     facts, predictor = page.predictor.facts, page.predictor
     settings = predictor.model.config.model_dump(mode="json")
-    rows = [["Model", predictor.model_id], ["Seed", str(facts["seed"])], ["Time", f"{facts['seconds']:.0f} s"],
-            *[[key.capitalize(), _plain(value)] for key, value in facts["used"].items()],
-            *[[f"Option {key}", _plain(value)] for key, value in facts["options"].items() if value not in ((), [])],
-            ["SHA-256 of the data", facts["data"]["sha256"]]]
+    rows = [
+        ["Model", predictor.model_id],
+        ["Seed", str(facts["seed"])],
+        ["Time", f"{facts['seconds']:.0f} s"],
+        *[[key.capitalize(), _plain(value)] for key, value in facts["used"].items()],
+        *[[f"Option {key}", _plain(value)] for key, value in facts["options"].items() if value not in ((), [])],
+        ["SHA-256 of the data", facts["data"]["sha256"]],
+    ]
     versions = [[name, version] for name, version in facts["versions"].items()]
-    return Section("How it was made", [
-        Table(["", ""], rows, numeric=False),
-        Table(["Setting", "Value"], [[key, _plain(value)] for key, value in settings.items()],
-              "The model's hyper-parameters.", numeric=False),
-        Table(["Software", "Version"], versions, numeric=False),
-        Text("The folder of this run holds config.toml: `medtasks run --config config.toml` repeats it.")])
+    return Section(
+        "How it was made",
+        [
+            Table(["", ""], rows, numeric=False),
+            Table(
+                ["Setting", "Value"],
+                [[key, _plain(value)] for key, value in settings.items()],
+                "The model's hyper-parameters.",
+                numeric=False,
+            ),
+            Table(["Software", "Version"], versions, numeric=False),
+            Text("The folder of this run holds config.toml: `medtasks run --config config.toml` repeats it."),
+        ],
+    )
 
 
 def _plain(value: Any) -> str:

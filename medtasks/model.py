@@ -134,13 +134,14 @@ class Model(ABC):
         -------
         array in input units: (n, height, width) for images at any resolution, (n, fields) for records
         """
-        raise PluginError(f"the model {type(self).__name__} does not explain its answers",
-                          hint="use a model that does; `medtasks models` tells which")
+        raise PluginError(
+            f"the model {type(self).__name__} does not explain its answers",
+            hint="use a model that does; `medtasks models` tells which",
+        )
 
     def embed(self, cases: Cases, *, context: Context) -> npt.NDArray[Any]:
         """Place each case in the model's own space: (n, d), near cases being alike to the model."""
-        raise PluginError(f"the model {type(self).__name__} has no embedding",
-                          hint="use a model that has one")
+        raise PluginError(f"the model {type(self).__name__} has no embedding", hint="use a model that has one")
 
     @classmethod
     def explains(cls) -> bool:
@@ -161,15 +162,21 @@ def model_class(name: str) -> type[Model]:
     entry = registry.find("model", name)
     found = entry.load()
     if not (inspect.isclass(found) and issubclass(found, Model)):
-        raise PluginError(f"model {name!r} ({entry.origin}) is not a subclass of medtasks.model.Model",
-                          hint=f"{entry.target} must name one")
+        raise PluginError(
+            f"model {name!r} ({entry.origin}) is not a subclass of medtasks.model.Model",
+            hint=f"{entry.target} must name one",
+        )
     if inspect.isabstract(found):
         lacking = ", ".join(sorted(found.__abstractmethods__))
-        raise PluginError(f"model {name!r} ({entry.origin}) does not define {lacking}",
-                          hint="a model defines fit, predict, save and load")
+        raise PluginError(
+            f"model {name!r} ({entry.origin}) does not define {lacking}",
+            hint="a model defines fit, predict, save and load",
+        )
     if getattr(found, "task", None) != entry.task or not isinstance(getattr(found, "accepts", None), str):
-        raise PluginError(f"model {name!r} ({entry.origin}) lacks task = {entry.task!r} or accepts = ...",
-                          hint="set both as class attributes")
+        raise PluginError(
+            f"model {name!r} ({entry.origin}) lacks task = {entry.task!r} or accepts = ...",
+            hint="set both as class attributes",
+        )
     return found
 
 
@@ -207,5 +214,7 @@ def checked(schema: type[P], values: Mapping[str, Any], what: str) -> P:
         where = ".".join(map(str, first["loc"]))
         message = first["msg"][0].lower() + first["msg"][1:]
         given = f", not {first['input']!r}" if not isinstance(first["input"], (dict, list)) else ""
-        raise UsageError(f"{what} {where!r}: {message}{given}",
-                         hint="`medtasks models NAME` and `medtasks tasks NAME` list the values") from None
+        raise UsageError(
+            f"{what} {where!r}: {message}{given}",
+            hint="`medtasks models NAME` and `medtasks tasks NAME` list the values",
+        ) from None

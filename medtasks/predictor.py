@@ -67,8 +67,10 @@ class Predictor:
         try:
             self.task.check(raw, self.outputs, len(cases))
         except ValueError as error:
-            raise PluginError(f"the model {self.model_id} breaks its contract: {error}",
-                              hint="tell its author; `medtasks models` names its home page") from None
+            raise PluginError(
+                f"the model {self.model_id} breaks its contract: {error}",
+                hint="tell its author; `medtasks models` names its home page",
+            ) from None
         return raw
 
     def answer(self, cases: Cases, *, context: Context | None = None) -> pd.DataFrame:
@@ -102,8 +104,9 @@ class Predictor:
         for reading in self._readings(source):
             yield self._table(reading, context or Context())
 
-    def explain(self, source: Source | Cases, target: str | None = None, *,
-                context: Context | None = None) -> Iterator[Explanation]:
+    def explain(
+        self, source: Source | Cases, target: str | None = None, *, context: Context | None = None
+    ) -> Iterator[Explanation]:
         """Say, a chunk at a time, what in each valid case speaks for a class or target.
 
         Parameters
@@ -125,16 +128,19 @@ class Predictor:
             if reading.cases is not None:
                 yield from self._explain(reading.cases, target, context or Context())
 
-    def explain_rows(self, cases: Cases, targets: npt.NDArray[np.int64], *,
-                     context: Context | None = None) -> npt.NDArray[Any]:
+    def explain_rows(
+        self, cases: Cases, targets: npt.NDArray[np.int64], *, context: Context | None = None
+    ) -> npt.NDArray[Any]:
         """Explain each case for a class or target of its own: (n, ...) in input units."""
         found: list[Any] = [None] * len(cases)
         for target in np.unique(targets):
             rows = np.flatnonzero(targets == target)
             values = self.model.explain(cases.take(rows), int(target), context=context or Context())
             if len(values) != len(rows):
-                raise PluginError(f"the model {self.model_id} explained {len(values)} of {len(rows)} cases",
-                                  hint="tell its author")
+                raise PluginError(
+                    f"the model {self.model_id} explained {len(values)} of {len(rows)} cases",
+                    hint="tell its author",
+                )
             for row, value in zip(rows, values, strict=True):
                 found[row] = value
         return np.stack(found)
@@ -159,8 +165,7 @@ class Predictor:
             yield from self.task.read_cases(source, self.schema)
             return
         if source.kind != self.schema["kind"]:
-            raise UsageError(f"the model takes {self.schema['kind']}, not {source.kind}",
-                             hint="give cases of its kind")
+            raise UsageError(f"the model takes {self.schema['kind']}, not {source.kind}", hint="give cases of its kind")
         for part in source.chunks():
             yield Reading(tuple(part.ids), (None,) * len(part), part)
 

@@ -70,8 +70,9 @@ class Entry:
             If the entry is not ready, or its import raises or exits.
         """
         if self.state is not State.READY:
-            raise PluginError(f"{self.kind} {self.name!r} ({self.origin}) is {self.state}: {self.reason}",
-                              hint=_mend(self))
+            raise PluginError(
+                f"{self.kind} {self.name!r} ({self.origin}) is {self.state}: {self.reason}", hint=_mend(self)
+            )
         point = entrypoints.EntryPoint.from_string(self.target, self.name)
         try:
             with contextlib.redirect_stdout(sys.stderr):  # stdout is the result's, never a plugin's
@@ -104,8 +105,11 @@ def find(kind: str, name: str) -> Entry:
     distribution, _, plain = name.rpartition(":")
     matches = [entry for entry in known if entry.name == plain]
     if distribution:
-        matches = [replace(entry, state=State.READY, reason=None) if entry.state is State.CONFLICT else entry
-                   for entry in matches if _normal(entry.distribution) == _normal(distribution)]
+        matches = [
+            replace(entry, state=State.READY, reason=None) if entry.state is State.CONFLICT else entry
+            for entry in matches
+            if _normal(entry.distribution) == _normal(distribution)
+        ]
     if not matches:
         raise UsageError(f"no {kind} called {name!r}", hint=suggest(name, {entry.name for entry in known}))
     return matches[0]
@@ -134,8 +138,12 @@ def _scan() -> Iterator[Entry]:
 
 def _of_distribution(distribution: metadata.Distribution, name: str, text: str) -> Iterator[Entry]:
     about = distribution.metadata
-    common: dict[str, Any] = {"distribution": name, "version": distribution.version,
-                              "summary": about["Summary"] or "", "home_page": _home_page(about)}
+    common: dict[str, Any] = {
+        "distribution": name,
+        "version": distribution.version,
+        "summary": about["Summary"] or "",
+        "home_page": _home_page(about),
+    }
     parser = entrypoints.CaseSensitiveConfigParser(delimiters=("=",), interpolation=None)
     try:
         parser.read_string(text)
@@ -179,7 +187,8 @@ def _mark_conflicts(found: list[Entry]) -> list[Entry]:
         owners.setdefault((entry.kind, entry.name), []).append(entry.distribution)
     return [
         replace(entry, state=State.CONFLICT, reason="claimed by " + " and ".join(sorted(rivals)))
-        if len(rivals := owners[entry.kind, entry.name]) > 1 and entry.state is State.READY else entry
+        if len(rivals := owners[entry.kind, entry.name]) > 1 and entry.state is State.READY
+        else entry
         for entry in found
     ]
 
@@ -189,8 +198,10 @@ def _mend(entry: Entry) -> str:
         return f"name one of them, as in {entry.distribution}:{entry.name}, or uninstall the other"
     if entry.state is State.INCOMPATIBLE:
         return f"install a version of {entry.distribution} made for medtasks {version()}"
-    return f"reinstall it (pip install --force-reinstall {entry.distribution}) or remove it " \
-           f"(pip uninstall {entry.distribution})"
+    return (
+        f"reinstall it (pip install --force-reinstall {entry.distribution}) or remove it "
+        f"(pip uninstall {entry.distribution})"
+    )
 
 
 def _home_page(about: metadata.PackageMetadata) -> str:

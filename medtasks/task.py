@@ -60,8 +60,10 @@ class Evaluation:
         return {
             "n": self.n,
             "metrics": {name: found.as_json() for name, found in self.metrics.items()},
-            "targets": {target: {name: found.as_json() for name, found in part.measures().items()}
-                        for target, part in self.targets.items()},
+            "targets": {
+                target: {name: found.as_json() for name, found in part.measures().items()}
+                for target, part in self.targets.items()
+            },
         }
 
 
@@ -121,7 +123,9 @@ class Task(ABC):
         """Apply the options to a data set, however it came."""
         return dataset
 
-    def check_trainable(self, dataset: Dataset) -> None:
+    def check_trainable(  # noqa: B027 (a task without such a check is complete)
+        self, dataset: Dataset
+    ) -> None:
         """Refuse data that cannot be split and learnt from.
 
         Raises
@@ -139,8 +143,10 @@ class Task(ABC):
             If a class or target is unknown to the model.
         """
         if len(dataset.names) != len(outputs.names):
-            raise DataError(f"the data have {len(dataset.names)} targets, the model {len(outputs.names)}",
-                            hint=f"the model's are {', '.join(outputs.names)}")
+            raise DataError(
+                f"the data have {len(dataset.names)} targets, the model {len(outputs.names)}",
+                hint=f"the model's are {', '.join(outputs.names)}",
+            )
         unknown = sorted(set(dataset.classes) - set(outputs.classes))
         if unknown:
             raise DataError(f"the model knows no class {unknown[0]!r}", hint=suggest(unknown[0], outputs.classes))
@@ -201,8 +207,10 @@ class Task(ABC):
         for kind in self.cases:
             if kind.kind == name:
                 return kind
-        raise UsageError(f"the task {self.name} has no cases of the kind {name!r}",
-                         hint=f"it takes {', '.join(kind.kind for kind in self.cases)}")
+        raise UsageError(
+            f"the task {self.name} has no cases of the kind {name!r}",
+            hint=f"it takes {', '.join(kind.kind for kind in self.cases)}",
+        )
 
 
 def load_task(name: str) -> Task:
@@ -218,8 +226,10 @@ def load_task(name: str) -> Task:
     entry = registry.find("task", name)
     found = entry.load()
     if not (inspect.isclass(found) and issubclass(found, Task) and not inspect.isabstract(found)):
-        raise PluginError(f"task {name!r} ({entry.origin}) is not a complete subclass of medtasks.task.Task",
-                          hint=f"{entry.target} must name one")
+        raise PluginError(
+            f"task {name!r} ({entry.origin}) is not a complete subclass of medtasks.task.Task",
+            hint=f"{entry.target} must name one",
+        )
     return found()
 
 
@@ -241,10 +251,11 @@ def choose_model(task: Task, kind: str, name: str | None) -> str:
         if chosen is None:
             raise UsageError(f"the task {task.name} has no default model for {kind}", hint="name one with --model")
         if chosen not in known:
-            raise PluginError(f"the default model {chosen!r} is not installed",
-                              hint=f"pip install medtasks-{chosen.partition('.')[2]}, or name another by --model")
+            raise PluginError(
+                f"the default model {chosen!r} is not installed",
+                hint=f"pip install medtasks-{chosen.partition('.')[2]}, or name another by --model",
+            )
         return chosen
     distribution, _, plain = name.rpartition(":")
     full = plain if plain in known or "." in plain else f"{task.name}.{plain}"
     return f"{distribution}:{full}" if distribution else full
-

@@ -68,8 +68,9 @@ def resize(pixels: npt.NDArray[np.float32], height: int, width: int) -> npt.NDAr
     from PIL import Image
 
     channels = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(pixels[:, :, i]))
-                   .resize((width, height), Image.Resampling.BILINEAR))
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(pixels[:, :, i])).resize((width, height), Image.Resampling.BILINEAR)
+        )
         for i in range(pixels.shape[2])
     ]
     return np.stack(channels, axis=-1)

@@ -59,8 +59,12 @@ class Images(Cases):
 
     kind: ClassVar[str] = "images"
 
-    def __init__(self, ids: Sequence[str] | npt.NDArray[Any], items: Sequence[Path | Pixels] | Pixels,
-                 facts: Sequence[ImageFacts] | None = None) -> None:
+    def __init__(
+        self,
+        ids: Sequence[str] | npt.NDArray[Any],
+        items: Sequence[Path | Pixels] | Pixels,
+        facts: Sequence[ImageFacts] | None = None,
+    ) -> None:
         super().__init__(ids)
         if len(ids) != len(items):
             raise ValueError(f"{len(ids)} ids for {len(items)} images")
@@ -80,8 +84,12 @@ class Images(Cases):
         facts = self.facts()
         sizes = np.array([(fact.height, fact.width) for fact in facts])
         height, width = np.median(sizes, axis=0).astype(int).tolist()
-        return {"kind": self.kind, "channels": 1 if all(fact.grey for fact in facts) else 3,
-                "height": height, "width": width}
+        return {
+            "kind": self.kind,
+            "channels": 1 if all(fact.grey for fact in facts) else 3,
+            "height": height,
+            "width": width,
+        }
 
     def digests(self) -> list[str]:
         """Return the SHA-256 of each image's decoded pixels."""
@@ -107,11 +115,14 @@ class Images(Cases):
         try:
             return decode(item)
         except ImageError as error:
-            raise DataError(f"image {self.ids[row]!r} could be read before and now cannot: {error}",
-                            hint="leave the files in place while medtasks works") from None
+            raise DataError(
+                f"image {self.ids[row]!r} could be read before and now cannot: {error}",
+                hint="leave the files in place while medtasks works",
+            ) from None
 
-    def load(self, size: tuple[int, int], channels: int = 1,
-             rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.float32]:
+    def load(
+        self, size: tuple[int, int], channels: int = 1, rows: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.float32]:
         """Return images at one size, decoded in parallel.
 
         Parameters
@@ -173,8 +184,7 @@ def find_images(folder: Path) -> list[Path]:
     found = []
     for here, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(here, name) for name in sorted(files)
-                  if not name.startswith(".") and is_image(Path(here, name))]
+        found += [Path(here, name) for name in sorted(files) if not name.startswith(".") and is_image(Path(here, name))]
     return found
 
 
@@ -183,8 +193,7 @@ def manifest_paths(table: pd.DataFrame, root: Path, where: str, column: str = "p
     if column not in table.columns:
         raise UsageError(f"{where} has no column {column!r}", hint=suggest(column, map(str, table.columns)))
     missing = is_missing(table[column])
-    return [None if gone else root / str(value).strip()
-            for value, gone in zip(table[column], missing, strict=True)]
+    return [None if gone else root / str(value).strip() for value, gone in zip(table[column], missing, strict=True)]
 
 
 def parallel(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
@@ -230,12 +239,15 @@ def _locate(source: Source, chunk: int) -> Iterator[tuple[list[str], list[Path |
     elif path.exists():
         files, ids = [path], [path.name]
     else:
-        files = sorted(Path(name) for name in glob.glob(str(source), recursive=True))
+        files = sorted(
+            Path(name)
+            for name in glob.glob(str(source), recursive=True)  # noqa: PTH207 (Path has no absolute globs)
+        )
         if not files:
             raise DataError(f"no file, folder or match for {str(source)!r}", hint="check the path")
         ids = [file.as_posix() for file in files]
     for start in range(0, len(files), chunk):
-        yield ids[start:start + chunk], list(files[start:start + chunk])
+        yield ids[start : start + chunk], list(files[start : start + chunk])
 
 
 def _of_manifest(table: pd.DataFrame, root: Path, where: str) -> Iterator[tuple[list[str], list[Path | None]]]:
@@ -259,7 +271,7 @@ def _read_files(cls: type[Images], ids: list[str], paths: list[Path | None]) -> 
         done.append(found)
         held += 0 if isinstance(found, str) else found.nbytes
         if held >= CHUNK_BYTES:
-            yield _reading(cls, ids[start:start + len(done)], done)
+            yield _reading(cls, ids[start : start + len(done)], done)
             start, held, done = start + len(done), 0, []
     if done:
         yield _reading(cls, ids[start:], done)
@@ -280,7 +292,7 @@ def _read_arrays(cls: type[Images], path: Path, chunk: int) -> Iterator[Reading[
     for key in keys:
         images = check_image_array(arrays[key], f"{path}: {key}")
         for start in range(0, len(images), chunk):
-            part = images[start:start + chunk]
+            part = images[start : start + chunk]
             ids = [f"{key.removesuffix('_images')}-{start + i}" for i in range(len(part))]
             yield Reading(tuple(ids), (None,) * len(ids), cls(ids, part))
 
@@ -299,18 +311,24 @@ def load_npz(path: Path) -> dict[str, Pixels]:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except Exception as error:  # numpy and zipfile raise many kinds on damaged files
-        raise DataError(f"{path} is not a readable .npz file ({type(error).__name__})",
-                        hint="copy it again; arrays of Python objects are not read") from None
+        raise DataError(
+            f"{path} is not a readable .npz file ({type(error).__name__})",
+            hint="copy it again; arrays of Python objects are not read",
+        ) from None
 
 
 def check_image_array(images: Pixels, where: str) -> Pixels:
     """Check that an array is (n, h, w) or (n, h, w, 1 or 3) of whole numbers or of [0, 1]."""
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
-        raise DataError(f"{where} has the shape {images.shape}",
-                        hint="images are (n, height, width) or (n, height, width, 1 or 3); 3-D is not supported")
+        raise DataError(
+            f"{where} has the shape {images.shape}",
+            hint="images are (n, height, width) or (n, height, width, 1 or 3); 3-D is not supported",
+        )
     if images.dtype in (np.uint8, np.uint16):
         return images
-    if np.issubdtype(images.dtype, np.floating) and images.size and 0 <= images.min() and images.max() <= 1:
+    if np.issubdtype(images.dtype, np.floating) and images.size and images.min() >= 0 and images.max() <= 1:
         return images
-    raise DataError(f"{where} is of type {images.dtype} and not within [0, 1]",
-                    hint="store uint8, uint16, or floating point in [0, 1]")
+    raise DataError(
+        f"{where} is of type {images.dtype} and not within [0, 1]",
+        hint="store uint8, uint16, or floating point in [0, 1]",
+    )

@@ -60,8 +60,7 @@ class Records(Cases):
 
     kind: ClassVar[str] = "records"
 
-    def __init__(self, ids: Sequence[str] | npt.NDArray[Any], frame: pd.DataFrame,
-                 fields: Sequence[Field]) -> None:
+    def __init__(self, ids: Sequence[str] | npt.NDArray[Any], frame: pd.DataFrame, fields: Sequence[Field]) -> None:
         super().__init__(ids)
         if len(ids) != len(frame) or list(frame.columns) != [field.name for field in fields]:
             raise ValueError("ids, frame and fields do not fit each other")
@@ -102,15 +101,21 @@ class Records(Cases):
         """Read a CSV, TSV or Parquet file, or a table in memory, that has the schema's fields."""
         fields = fields_of(schema)
         where = "the table" if isinstance(source, pd.DataFrame) else str(source)
-        parts = ([source[start:start + chunk] for start in range(0, len(source), chunk)]
-                 if isinstance(source, pd.DataFrame) else iterate_table(Path(source), chunk))
+        parts = (
+            [source[start : start + chunk] for start in range(0, len(source), chunk)]
+            if isinstance(source, pd.DataFrame)
+            else iterate_table(Path(source), chunk)
+        )
         start = 0
         for part in parts:
             check_columns(part, fields, where)
             frame, errors = parse(part, fields)
             column = schema.get("id")
-            ids = ([str(value) for value in part[column]] if column in part.columns
-                   else [str(start + i + 1) for i in range(len(part))])
+            ids = (
+                [str(value) for value in part[column]]
+                if column in part.columns
+                else [str(start + i + 1) for i in range(len(part))]
+            )
             valid = np.array([i for i, error in enumerate(errors) if error is None], dtype=np.int64)
             cases = cls([ids[i] for i in valid], frame.iloc[valid], fields) if len(valid) else None
             yield Reading(tuple(ids), tuple(errors), cases)
@@ -227,8 +232,10 @@ def check_columns(table: pd.DataFrame, fields: Sequence[Field], where: str) -> N
     lacking = [field.name for field in fields if field.name not in names]
     if lacking:
         shown = ", ".join(map(repr, lacking[:5])) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
-        raise DataError(f"{where} lacks the column {shown}",
-                        hint=f"the model was trained with it; {suggest(lacking[0], names)}")
+        raise DataError(
+            f"{where} lacks the column {shown}",
+            hint=f"the model was trained with it; {suggest(lacking[0], names)}",
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -76,8 +76,10 @@ def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
             for batch in file.iter_batches(rows):
                 yield batch.to_pandas()
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({_first_line(error)})",
-                        hint="write it again, or give a CSV file") from error
+        raise DataError(
+            f"{path} is not a readable Parquet file ({_first_line(error)})",
+            hint="write it again, or give a CSV file",
+        ) from error
 
 
 def _text(path: Path, rows: int) -> Iterator[pd.DataFrame]:
@@ -88,17 +90,28 @@ def _text(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         separator = _separator(path, head)
         header = next(csv.reader(io.StringIO(head), delimiter=separator), [])
         _check_header(path, header)
-        with _open(path, encoding) as file, pd.read_csv(
-            file, sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True, chunksize=rows,
-            index_col=False, on_bad_lines="error",
-        ) as parts:
+        with (
+            _open(path, encoding) as file,
+            pd.read_csv(
+                file,
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                skipinitialspace=True,
+                chunksize=rows,
+                index_col=False,
+                on_bad_lines="error",
+            ) as parts,
+        ):
             for part in parts:
                 yield part.rename(columns=str.strip)
     except (EOFError, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is a damaged gzip file ({_first_line(error)})", hint="copy it again") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning, csv.Error) as error:
-        raise DataError(f"{path} is not a readable table ({_first_line(error)})",
-                        hint="give each row as many fields as the header, with commas in texts quoted") from error
+        raise DataError(
+            f"{path} is not a readable table ({_first_line(error)})",
+            hint="give each row as many fields as the header, with commas in texts quoted",
+        ) from error
 
 
 def _open(path: Path, encoding: str) -> IO[str]:
@@ -109,7 +122,7 @@ def _open(path: Path, encoding: str) -> IO[str]:
 
 def _encoding(path: Path) -> str:
     """UTF-8 (with or without BOM) or UTF-16 by its BOM; Windows-1252 where the bytes are not UTF-8."""
-    with (gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")) as file:
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
         head = file.read(1 << 20)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
@@ -132,8 +145,10 @@ def _check_header(path: Path, names: list[str]) -> None:
     stripped = [name.strip() for name in names]
     twice = sorted({name for name in stripped if stripped.count(name) > 1})
     if twice:
-        raise DataError(f"{path} has more than one column called {', '.join(map(repr, twice))}",
-                        hint="give each column a name of its own")
+        raise DataError(
+            f"{path} has more than one column called {', '.join(map(repr, twice))}",
+            hint="give each column a name of its own",
+        )
 
 
 def _suffix(path: Path) -> str:

@@ -53,7 +53,8 @@ class _Linear(Model):
         best = np.inf
         for strength in self.config.strengths:
             model = LogisticRegression(C=strength, max_iter=5000, tol=1e-3).fit(
-                (features - self.mean) / self.scale, train.targets)
+                (features - self.mean) / self.scale, train.targets
+            )
             coef, bias = _full(model, self.classes)
             loss = _log_loss(self._softmax(valid.cases, coef, bias), valid.targets)
             if loss < best:
@@ -76,7 +77,13 @@ class _Linear(Model):
 
     def save(self, folder: Path) -> None:
         """Write the coefficients as an ``.npz`` file."""
-        arrays = {"coef": self.coef, "bias": self.bias, "mean": self.mean, "scale": self.scale, **self.state()}
+        arrays = {
+            "coef": self.coef,
+            "bias": self.bias,
+            "mean": self.mean,
+            "scale": self.scale,
+            **self.state(),
+        }
         np.savez(folder / "linear.npz", allow_pickle=False, **arrays)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:

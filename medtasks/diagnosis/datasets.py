@@ -29,9 +29,18 @@ class BreastCancer(NamedDataset):
         data = load_breast_cancer()
         table = pd.DataFrame(data.data, columns=[str(name) for name in data.feature_names])
         targets = 1 - np.asarray(data.target, dtype=np.int64)  # scikit-learn has 0 for malignant
-        return Dataset(Records.from_table(table), targets, names=("diagnosis",), classes=("benign", "malignant"),
-                       origin=Origin("breast-cancer", self.title, "CC BY 4.0",
-                                     "Wolberg, Mangasarian, Street & Street 1995, doi:10.24432/C5DW2B"))
+        return Dataset(
+            Records.from_table(table),
+            targets,
+            names=("diagnosis",),
+            classes=("benign", "malignant"),
+            origin=Origin(
+                "breast-cancer",
+                self.title,
+                "CC BY 4.0",
+                "Wolberg, Mangasarian, Street & Street 1995, doi:10.24432/C5DW2B",
+            ),
+        )
 
 
 class PneumoniaMNIST(NamedDataset):
@@ -46,26 +55,42 @@ class PneumoniaMNIST(NamedDataset):
         """Download the archive once, check it, read it."""
         no_variant("pneumoniamnist", variant)
         dataset = read_npz(self._fetch(cache), DiagnosisOptions())
-        return replace(dataset, classes=("normal", "pneumonia"), origin=Origin(
-            "pneumoniamnist", "PneumoniaMNIST 28 px (MedMNIST v2)", "CC BY 4.0",
-            "Yang et al. 2023, doi:10.1038/s41597-022-01721-8; Kermany et al. 2018, doi:10.1016/j.cell.2018.02.010",
-            notes=("The official test part differs from the training and validation parts: expect a threshold "
-                   "and probabilities chosen on validation to hold less well on it.",)))
+        return replace(
+            dataset,
+            classes=("normal", "pneumonia"),
+            origin=Origin(
+                "pneumoniamnist",
+                "PneumoniaMNIST 28 px (MedMNIST v2)",
+                "CC BY 4.0",
+                "Yang et al. 2023, doi:10.1038/s41597-022-01721-8; Kermany et al. 2018, doi:10.1016/j.cell.2018.02.010",
+                notes=(
+                    "The official test part differs from the training and validation parts: expect a threshold "
+                    "and probabilities chosen on validation to hold less well on it.",
+                ),
+            ),
+        )
 
     def _fetch(self, cache: Path) -> Path:
         import pooch
 
         try:
-            found = pooch.retrieve(self.url, known_hash=f"md5:{self.md5}", fname="pneumoniamnist.npz", path=cache,
-                                   progressbar=False)
+            found = pooch.retrieve(
+                self.url,
+                known_hash=f"md5:{self.md5}",
+                fname="pneumoniamnist.npz",
+                path=cache,
+                progressbar=False,
+            )
         except OSError as error:  # requests' errors are OSErrors too
             raise DataError(
                 f"pneumoniamnist cannot be downloaded ({type(error).__name__})",
                 hint=f"fetch {self.url} on a machine with a network and give the file: --data pneumoniamnist.npz",
             ) from None
         except ValueError:
-            raise DataError("the download of pneumoniamnist does not have the published checksum",
-                            hint="try again later; the damaged file was not kept") from None
+            raise DataError(
+                "the download of pneumoniamnist does not have the published checksum",
+                hint="try again later; the damaged file was not kept",
+            ) from None
         return Path(found)
 
 

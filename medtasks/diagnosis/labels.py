@@ -18,11 +18,34 @@ from medtasks.errors import DataError, UsageError, suggest
 
 MAX_CLASSES = 100
 """More different values than this are a measurement, not a diagnosis."""
-NEGATIVE = frozenset({"normal", "healthy", "negative", "control", "controls", "benign", "no", "none", "absent",
-                      "no finding", "no_finding", "0", "false"})
+NEGATIVE = frozenset(
+    {
+        "normal",
+        "healthy",
+        "negative",
+        "control",
+        "controls",
+        "benign",
+        "no",
+        "none",
+        "absent",
+        "no finding",
+        "no_finding",
+        "0",
+        "false",
+    }
+)
 """Names (lower case) by which a class is known to be the negative one of two."""
-SPLIT_NAMES = {"train": "train", "training": "train", "val": "valid", "valid": "valid", "validation": "valid",
-               "dev": "valid", "test": "test", "testing": "test"}
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "valid",
+    "valid": "valid",
+    "validation": "valid",
+    "dev": "valid",
+    "test": "test",
+    "testing": "test",
+}
 
 
 def column(table: pd.DataFrame, named: str | None, usual: Sequence[str], where: str) -> str | None:
@@ -63,8 +86,10 @@ def encode(labels: npt.NDArray[Any], where: str) -> tuple[npt.NDArray[np.int64],
     if len(classes) == 0:
         raise DataError(f"{where} has no usable labelled case", hint="see the reasons given for its rows")
     if len(classes) > MAX_CLASSES:
-        raise DataError(f"the target of {where} has {len(classes)} different values",
-                        hint="a diagnosis has classes: name another --target, or cut the values into ranges")
+        raise DataError(
+            f"the target of {where} has {len(classes)} different values",
+            hint="a diagnosis has classes: name another --target, or cut the values into ranges",
+        )
     names = sorted(classes.tolist(), key=_natural)
     if len(names) == 2 and names[1].lower() in NEGATIVE and names[0].lower() not in NEGATIVE:
         names.reverse()
@@ -82,8 +107,10 @@ def relabel(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
     """
     if options.classes:
         if len(options.classes) != len(dataset.classes):
-            raise UsageError(f"{len(options.classes)} names are given for {len(dataset.classes)} classes",
-                             hint=f"the classes are {', '.join(dataset.classes)}, in this order")
+            raise UsageError(
+                f"{len(options.classes)} names are given for {len(dataset.classes)} classes",
+                hint=f"the classes are {', '.join(dataset.classes)}, in this order",
+            )
         dataset = replace(dataset, classes=options.classes)
     if not options.positive:
         return dataset
@@ -103,8 +130,10 @@ def split_values(values: pd.Series, where: str) -> npt.NDArray[Any]:
     found = text.map(SPLIT_NAMES)
     wrong = np.flatnonzero(found.isna().to_numpy())
     if len(wrong):
-        raise DataError(f"{where}, row {wrong[0] + 1}: the split column does not say train, valid or test",
-                        hint="fill it for every row, or remove the column and let medtasks split")
+        raise DataError(
+            f"{where}, row {wrong[0] + 1}: the split column does not say train, valid or test",
+            hint="fill it for every row, or remove the column and let medtasks split",
+        )
     return found.astype(object).to_numpy()
 
 
@@ -117,17 +146,21 @@ def check_classes(dataset: Dataset) -> None:
         If there is one class only, or naming the class and its number of cases or patients.
     """
     if len(dataset.classes) == 1:
-        raise DataError(f"{dataset.origin.source} has one class only ({dataset.classes[0]!r})",
-                        hint="a diagnosis needs cases of at least two classes")
+        raise DataError(
+            f"{dataset.origin.source} has one class only ({dataset.classes[0]!r})",
+            hint="a diagnosis needs cases of at least two classes",
+        )
     unit = "cases" if dataset.groups is None else "patients"
     units = dataset.cases.ids if dataset.groups is None else dataset.groups
     for code, name in enumerate(dataset.classes):
         mine = dataset.targets == code
         count = int(mine.sum()) if dataset.groups is None else len(set(units[mine].tolist()))
         if count < 3:
-            raise DataError(f"class {name!r} has {count} {unit[:-1] if count == 1 else unit}: "
-                            "at least 3 are needed to train, validate and test",
-                            hint="add cases, join classes with --positive, or leave the class out")
+            raise DataError(
+                f"class {name!r} has {count} {unit[:-1] if count == 1 else unit}: "
+                "at least 3 are needed to train, validate and test",
+                hint="add cases, join classes with --positive, or leave the class out",
+            )
 
 
 def _natural(name: str) -> tuple[int, float, str]:

@@ -22,7 +22,9 @@ def _as_text(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_names)]
-Rule = Annotated[str, pydantic.BeforeValidator(_as_text), pydantic.AfterValidator(lambda rule: parse_rule(rule) and rule)]
+Rule = Annotated[
+    str, pydantic.BeforeValidator(_as_text), pydantic.AfterValidator(lambda rule: parse_rule(rule) and rule)
+]
 
 
 class DiagnosisOptions(Config):

@@ -31,8 +31,16 @@ MEANING = {
     "log_loss": "mean surprise at the truth (lower is better)",
     "ece": "mean gap between stated and observed (lower is better)",
 }
-SHORT = {"auroc": "AUROC", "auprc": "AUPRC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "ece": "Calibration error",
-         "brier": "Brier score", "log_loss": "Log-loss"}
+SHORT = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "ece": "Calibration error",
+    "brier": "Brier score",
+    "log_loss": "Log-loss",
+}
 
 
 def write(judged: Judged) -> list[Section]:
@@ -49,23 +57,37 @@ def _result(judged: Judged) -> list[Block]:
     ours = judged.evaluation.metrics
     base = judged.baseline.metrics if judged.baseline else {}
     gain = judged.evaluation.overall.minus(judged.baseline.overall) if judged.baseline else {}
-    rows = [[_label(name), str(found), str(base.get(name, "")), _signed(gain.get(name)), MEANING[name]]
-            for name, found in ours.items()]
+    rows = [
+        [_label(name), str(found), str(base.get(name, "")), _signed(gain.get(name)), MEANING[name]]
+        for name, found in ours.items()
+    ]
     several = len(judged.data.classes) > 2
-    blocks: list[Block] = [Table(
-        ["Measure", "Model", "Baseline", "Difference", "Means"], rows,
-        f"On {judged.evaluation.n} cases that neither model saw. In brackets 95 % intervals by bootstrap over "
-        + ("patients." if judged.data.groups is not None else "cases.")
-        + (" With more than two classes, averages of one class against the rest." if several else ""))]
+    blocks: list[Block] = [
+        Table(
+            ["Measure", "Model", "Baseline", "Difference", "Means"],
+            rows,
+            f"On {judged.evaluation.n} cases that neither model saw. In brackets 95 % intervals by bootstrap over "
+            + ("patients." if judged.data.groups is not None else "cases.")
+            + (" With more than two classes, averages of one class against the rest." if several else ""),
+        )
+    ]
     if base:
         blocks.append(Text(_verdict(gain.get("auroc"), "AUROC")))
     if several:
-        blocks.append(Table(
-            ["Class", "Cases", "AUROC", "Sensitivity", "Specificity", "PPV"],
-            [[name, str(int((judged.data.targets == code).sum())),
-              *(str(part.measures()[key]) for key in ("auroc", "sensitivity", "specificity", "ppv"))]
-             for code, (name, part) in enumerate(judged.evaluation.targets.items())],
-            "Each class against the rest."))
+        blocks.append(
+            Table(
+                ["Class", "Cases", "AUROC", "Sensitivity", "Specificity", "PPV"],
+                [
+                    [
+                        name,
+                        str(int((judged.data.targets == code).sum())),
+                        *(str(part.measures()[key]) for key in ("auroc", "sensitivity", "specificity", "ppv")),
+                    ]
+                    for code, (name, part) in enumerate(judged.evaluation.targets.items())
+                ],
+                "Each class against the rest.",
+            )
+        )
     return blocks
 
 
@@ -93,15 +115,25 @@ def _curves(judged: Judged) -> list[Block]:
         hit = (table["prediction"] == np.array(classes, dtype=object)[judged.data.targets]).to_numpy()
         curve = reliability(hit, stated)
         about = "probability of the decided class"
-    return [Row([
-        Figure(figures.curves(roc, "1 - specificity", "sensitivity", diagonal=True),
-               "ROC: how many false alarms each gain in sensitivity costs. The dotted line is guessing."),
-        Figure(figures.curves(precision, "sensitivity (recall)", "PPV (precision)"),
-               "Precision-recall: the same choice seen by those who are called positive."),
-        Figure(figures.reliability(curve.stated, curve.observed, curve.low, curve.high, curve.count),
-               f"Reliability: among cases given a {about}, the share in which it held (95 % Wilson intervals, "
-               "dots sized by number of cases). On the dotted line stated and observed agree."),
-    ])]
+    return [
+        Row(
+            [
+                Figure(
+                    figures.curves(roc, "1 - specificity", "sensitivity", diagonal=True),
+                    "ROC: how many false alarms each gain in sensitivity costs. The dotted line is guessing.",
+                ),
+                Figure(
+                    figures.curves(precision, "sensitivity (recall)", "PPV (precision)"),
+                    "Precision-recall: the same choice seen by those who are called positive.",
+                ),
+                Figure(
+                    figures.reliability(curve.stated, curve.observed, curve.low, curve.high, curve.count),
+                    f"Reliability: among cases given a {about}, the share in which it held (95 % Wilson intervals, "
+                    "dots sized by number of cases). On the dotted line stated and observed agree.",
+                ),
+            ]
+        )
+    ]
 
 
 def _decisions(judged: Judged) -> list[Block]:
@@ -109,15 +141,22 @@ def _decisions(judged: Judged) -> list[Block]:
     place = {name: i for i, name in enumerate(classes)}
     decided = judged.answers["prediction"].map(place).to_numpy(dtype=np.int64)
     if "threshold" in judged.decision:
-        rule = (f"A case counts as {judged.decision['positive']} from a probability of "
-                f"{judged.decision['threshold']:.3f} on. This threshold was chosen by the rule "
-                f"'{judged.decision['rule']}' on {judged.decision['cases']} cases that are not among those judged.")
+        rule = (
+            f"A case counts as {judged.decision['positive']} from a probability of "
+            f"{judged.decision['threshold']:.3f} on. This threshold was chosen by the rule "
+            f"'{judged.decision['rule']}' on {judged.decision['cases']} cases that are not among those judged."
+        )
         if judged.decision.get("folds", 1) > 1:
             rule += " In each fold of the cross-validation a threshold of its own was chosen the same way."
     else:
         rule = "The most probable class is the decision."
-    return [Text(rule), Figure(figures.matrix(confusion(judged.data.targets, decided, len(classes)), classes),
-                               "Confusion matrix: the true class in rows, the decision in columns.")]
+    return [
+        Text(rule),
+        Figure(
+            figures.matrix(confusion(judged.data.targets, decided, len(classes)), classes),
+            "Confusion matrix: the true class in rows, the decision in columns.",
+        ),
+    ]
 
 
 def _mistakes(judged: Judged) -> list[Section]:
@@ -128,11 +167,17 @@ def _mistakes(judged: Judged) -> list[Section]:
     title = "Most confident mistakes"
     if not len(worst):
         return [Section(title, [Text("There was none: every case was decided rightly.")], personal=True)]
-    blocks: list[Block] = [Text(
-        f"{len(wrong)} of {len(judged.data)} cases were decided wrongly. These are the ones that the model was "
-        "surest of: look here first for wrong labels, artefacts, and kinds of case that it does not know.")]
-    captions = [f"{judged.data.cases.ids[row]}: {names[judged.data.targets[row]]}, "
-                f"called {judged.answers['prediction'].iloc[row]} ({sure[row]:.2f})" for row in worst]
+    blocks: list[Block] = [
+        Text(
+            f"{len(wrong)} of {len(judged.data)} cases were decided wrongly. These are the ones that the model was "
+            "surest of: look here first for wrong labels, artefacts, and kinds of case that it does not know."
+        )
+    ]
+    captions = [
+        f"{judged.data.cases.ids[row]}: {names[judged.data.targets[row]]}, "
+        f"called {judged.answers['prediction'].iloc[row]} ({sure[row]:.2f})"
+        for row in worst
+    ]
     if isinstance(judged.data.cases, Images):
         blocks += _pictures(judged, judged.data.cases, worst, captions)
     else:
@@ -140,17 +185,20 @@ def _mistakes(judged: Judged) -> list[Section]:
     return [Section(title, blocks, personal=True)]
 
 
-def _pictures(judged: Judged, images: Images, rows: npt.NDArray[np.int64],
-              captions: Sequence[str]) -> list[Block]:
+def _pictures(judged: Judged, images: Images, rows: npt.NDArray[np.int64], captions: Sequence[str]) -> list[Block]:
     decided = judged.answers["prediction"].iloc[rows]
     targets = np.array([judged.data.classes.index(name) for name in decided], dtype=np.int64)
     heat = judged.explain(rows, targets) if judged.explain else None
-    pictures = [Picture(figures.overlay(as_float(images.pixels(int(row))), heat[i] if heat is not None else None),
-                        captions[i]) for i, row in enumerate(rows)]
+    pictures = [
+        Picture(
+            figures.overlay(as_float(images.pixels(int(row))), heat[i] if heat is not None else None),
+            captions[i],
+        )
+        for i, row in enumerate(rows)
+    ]
     blocks: list[Block] = [Row(pictures)]
     if heat is not None:
-        blocks.append(Text("Bright areas speak for the class that the model decided on (the model's own "
-                           "explanation)."))
+        blocks.append(Text("Bright areas speak for the class that the model decided on (the model's own explanation)."))
     return blocks
 
 
@@ -173,5 +221,7 @@ def _verdict(gain: Measure | None, name: str) -> str:
         return f"The model is better than the baseline: the interval of the difference in {name} lies above 0."
     if gain.high < 0:
         return f"The model is worse than the baseline: the interval of the difference in {name} lies below 0."
-    return (f"The model cannot be told from the baseline: the interval of the difference in {name} holds 0. "
-            "The simpler model may serve as well.")
+    return (
+        f"The model cannot be told from the baseline: the interval of the difference in {name} holds 0. "
+        "The simpler model may serve as well."
+    )

@@ -45,8 +45,10 @@ def read(source: Source, options: DiagnosisOptions, context: Context, schema: Sc
         return read_table_of_cases(read_table(path), options, path.parent, str(path), context, schema)
     if not path.exists():
         raise DataError(f"no file or folder {str(path)!r}", hint="check the path")
-    raise DataError(f"{path} is none of the formats that a diagnosis can be trained on",
-                    hint="give a folder with a sub-folder per class, a CSV, TSV or Parquet table, or an .npz")
+    raise DataError(
+        f"{path} is none of the formats that a diagnosis can be trained on",
+        hint="give a folder with a sub-folder per class, a CSV, TSV or Parquet table, or an .npz",
+    )
 
 
 def read_folder(folder: Path, options: DiagnosisOptions, context: Context) -> Dataset:
@@ -60,15 +62,24 @@ def read_folder(folder: Path, options: DiagnosisOptions, context: Context) -> Da
     if not files:
         raise DataError(f"no images in {folder}", hint="give a folder of PNG, JPEG, TIFF, BMP or DICOM files")
     if not kept:
-        raise DataError(f"the images in {folder} stand in no sub-folders",
-                        hint="put the images of each class in a sub-folder named after it, or give a manifest")
+        raise DataError(
+            f"the images in {folder} stand in no sub-folders",
+            hint="put the images of each class in a sub-folder named after it, or give a manifest",
+        )
     labels = np.array([parts[i][depth] for i in kept], dtype=object)
     split = np.array([SPLIT_NAMES[parts[i][0].lower()] for i in kept], dtype=object) if own_split else None
     ids = ["/".join(parts[i]) for i in kept]
     loose = len(files) - len(kept)
     notes = (f"{loose} images stand in no class folder and were left out.",) if loose else ()
-    return _images([files[i] for i in kept], ids, labels, _groups_from_paths(ids, options), split,
-                   Origin(str(folder), notes=notes), context)
+    return _images(
+        [files[i] for i in kept],
+        ids,
+        labels,
+        _groups_from_paths(ids, options),
+        split,
+        Origin(str(folder), notes=notes),
+        context,
+    )
 
 
 def read_npz(path: Path, options: DiagnosisOptions) -> Dataset:
@@ -81,8 +92,10 @@ def read_npz(path: Path, options: DiagnosisOptions) -> Dataset:
         arrays = {f"all_{key}": value for key, value in arrays.items()}
         found = [("all", "all")]
     if not found:
-        raise DataError(f"{path} has no arrays 'train_images' and so on",
-                        hint=f"it has: {', '.join(arrays) or 'nothing'}; MedMNIST's keys are expected")
+        raise DataError(
+            f"{path} has no arrays 'train_images' and so on",
+            hint=f"it has: {', '.join(arrays) or 'nothing'}; MedMNIST's keys are expected",
+        )
     images, labels, ids, split = [], [], [], []
     for key, name in found:
         images.append(check_image_array(arrays[f"{key}_images"], f"{path}: {key}_images"))
@@ -92,19 +105,31 @@ def read_npz(path: Path, options: DiagnosisOptions) -> Dataset:
     if len({part.shape[1:] for part in images}) > 1:
         raise DataError(f"the parts of {path} hold images of different sizes", hint="store one size per file")
     codes, classes = encode(np.concatenate(labels), str(path))
-    return Dataset(Images(ids, np.concatenate(images)), codes, classes=classes,
-                   split=np.array(split, dtype=object) if own_split else None, origin=Origin(str(path)))
+    return Dataset(
+        Images(ids, np.concatenate(images)),
+        codes,
+        classes=classes,
+        split=np.array(split, dtype=object) if own_split else None,
+        origin=Origin(str(path)),
+    )
 
 
-def read_table_of_cases(table: pd.DataFrame, options: DiagnosisOptions, root: Path, where: str,
-                        context: Context, schema: Schema | None = None) -> Dataset:
+def read_table_of_cases(
+    table: pd.DataFrame,
+    options: DiagnosisOptions,
+    root: Path,
+    where: str,
+    context: Context,
+    schema: Schema | None = None,
+) -> Dataset:
     """Read a table: a manifest of images if it has their paths, else records."""
     table = table.rename(columns=str).reset_index(drop=True)
     target = column(table, options.target, TARGETS, where)
     if target is None:
-        raise UsageError(f"{where} has no column 'target', 'label' or 'diagnosis'",
-                         hint="name the column that holds the class with --target; "
-                              + suggest("target", table.columns))
+        raise UsageError(
+            f"{where} has no column 'target', 'label' or 'diagnosis'",
+            hint="name the column that holds the class with --target; " + suggest("target", table.columns),
+        )
     group = column(table, options.group, ("patient_id",), where)
     split = column(table, options.split, ("split",), where)
     name = column(table, options.id, ("id",), where)
@@ -118,8 +143,14 @@ def read_table_of_cases(table: pd.DataFrame, options: DiagnosisOptions, root: Pa
 _Columns = tuple[str, str | None, str | None, str | None]
 
 
-def _manifest(table: pd.DataFrame, options: DiagnosisOptions, root: Path, where: str, context: Context,
-              columns: _Columns) -> Dataset:
+def _manifest(
+    table: pd.DataFrame,
+    options: DiagnosisOptions,
+    root: Path,
+    where: str,
+    context: Context,
+    columns: _Columns,
+) -> Dataset:
     target, group, split, name = columns
     paths = manifest_paths(table, root, where, options.path)
     ids = [str(value) for value in table[name or options.path]]
@@ -134,14 +165,26 @@ def _manifest(table: pd.DataFrame, options: DiagnosisOptions, root: Path, where:
     rows = np.array(keep, dtype=np.int64)
     groups = _column_values(table, group, where)
     splits = split_values(table[split], where) if split else None
-    return _images([paths[i] for i in keep], [ids[i] for i in keep], labels[rows],
-                   groups[rows] if groups is not None else _groups_from_paths([ids[i] for i in keep], options),
-                   splits[rows] if splits is not None else None,
-                   Origin(where, invalid=tuple(invalid)), context)
+    return _images(
+        [paths[i] for i in keep],
+        [ids[i] for i in keep],
+        labels[rows],
+        groups[rows] if groups is not None else _groups_from_paths([ids[i] for i in keep], options),
+        splits[rows] if splits is not None else None,
+        Origin(where, invalid=tuple(invalid)),
+        context,
+    )
 
 
-def _images(paths: Sequence[Any], ids: list[str], labels: npt.NDArray[Any], groups: npt.NDArray[Any] | None,
-            split: npt.NDArray[Any] | None, origin: Origin, context: Context) -> Dataset:
+def _images(
+    paths: Sequence[Any],
+    ids: list[str],
+    labels: npt.NDArray[Any],
+    groups: npt.NDArray[Any] | None,
+    split: npt.NDArray[Any] | None,
+    origin: Origin,
+    context: Context,
+) -> Dataset:
     """Look at every file once; those that cannot be decoded are listed in the origin, with the reason."""
     facts: list[ImageFacts] = []
     keep, invalid = [], list(origin.invalid)
@@ -155,16 +198,25 @@ def _images(paths: Sequence[Any], ids: list[str], labels: npt.NDArray[Any], grou
     rows = np.array(keep, dtype=np.int64)
     origin = Origin(origin.source, invalid=tuple(invalid), notes=origin.notes)
     if not keep:
-        raise DataError(f"no image of {origin.source} can be read (the first: {invalid[0][0]}: {invalid[0][1]})",
-                        hint="give PNG, JPEG, TIFF, BMP or DICOM files")
+        raise DataError(
+            f"no image of {origin.source} can be read (the first: {invalid[0][0]}: {invalid[0][1]})",
+            hint="give PNG, JPEG, TIFF, BMP or DICOM files",
+        )
     codes, classes = encode(labels[rows], origin.source)
     images = Images([ids[i] for i in keep], [paths[i] for i in keep], facts)
-    return Dataset(images, codes, classes=classes, groups=None if groups is None else groups[rows],
-                   split=None if split is None else split[rows], origin=origin)
+    return Dataset(
+        images,
+        codes,
+        classes=classes,
+        groups=None if groups is None else groups[rows],
+        split=None if split is None else split[rows],
+        origin=origin,
+    )
 
 
-def _records(table: pd.DataFrame, options: DiagnosisOptions, where: str, columns: _Columns,
-             schema: Schema | None) -> Dataset:
+def _records(
+    table: pd.DataFrame, options: DiagnosisOptions, where: str, columns: _Columns, schema: Schema | None
+) -> Dataset:
     target, group, split, name = columns
     labels = clean(table[target])
     notes: list[str] = []
@@ -174,12 +226,13 @@ def _records(table: pd.DataFrame, options: DiagnosisOptions, where: str, columns
         fields = fields_of(schema)
         check_columns(table, fields, where)
     if not fields:
-        raise DataError(f"{where} has no column that a model can use beside the target",
-                        hint="; ".join(notes[:3]) or "give symptoms, signs or laboratory values")
+        raise DataError(
+            f"{where} has no column that a model can use beside the target",
+            hint="; ".join(notes[:3]) or "give symptoms, signs or laboratory values",
+        )
     frame, errors = parse(table, fields)
     ids = [str(value) for value in table[name]] if name else [str(i + 1) for i in range(len(table))]
-    reasons = ["the row has no label" if label is None else error
-               for label, error in zip(labels, errors, strict=True)]
+    reasons = ["the row has no label" if label is None else error for label, error in zip(labels, errors, strict=True)]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
     if not len(rows):
@@ -187,10 +240,15 @@ def _records(table: pd.DataFrame, options: DiagnosisOptions, where: str, columns
     codes, classes = encode(labels[rows], where)
     groups = _column_values(table, group, where)
     splits = split_values(table[split], where) if split else None
-    return Dataset(Records([ids[i] for i in rows], frame.iloc[rows], fields), codes, names=(target,),
-                   classes=classes, groups=None if groups is None else groups[rows],
-                   split=None if splits is None else splits[rows],
-                   origin=Origin(where, invalid=invalid, notes=tuple(note + "." for note in notes)))
+    return Dataset(
+        Records([ids[i] for i in rows], frame.iloc[rows], fields),
+        codes,
+        names=(target,),
+        classes=classes,
+        groups=None if groups is None else groups[rows],
+        split=None if splits is None else splits[rows],
+        origin=Origin(where, invalid=invalid, notes=tuple(note + "." for note in notes)),
+    )
 
 
 def _column_values(table: pd.DataFrame, name: str | None, where: str) -> npt.NDArray[Any] | None:
@@ -198,8 +256,10 @@ def _column_values(table: pd.DataFrame, name: str | None, where: str) -> npt.NDA
         return None
     missing = np.flatnonzero(is_missing(table[name]).to_numpy())
     if len(missing):
-        raise DataError(f"{where}, row {missing[0] + 1}: the column {name!r} is empty",
-                        hint="name the patient in every row: a split by patient needs it")
+        raise DataError(
+            f"{where}, row {missing[0] + 1}: the column {name!r} is empty",
+            hint="name the patient in every row: a split by patient needs it",
+        )
     return table[name].astype(str).to_numpy(dtype=object)
 
 
@@ -215,21 +275,27 @@ def _groups_from_paths(ids: Sequence[str], options: DiagnosisOptions) -> npt.NDA
     found = [pattern.search(name) for name in ids]
     lacking = sum(match is None for match in found)
     if lacking:
-        raise DataError(f"--group-pattern does not match {lacking} of {len(ids)} paths",
-                        hint="write it so that it matches every path")
+        raise DataError(
+            f"--group-pattern does not match {lacking} of {len(ids)} paths",
+            hint="write it so that it matches every path",
+        )
     return np.array([match.group(1) for match in found if match], dtype=object)
 
 
 def _npz_labels(arrays: dict[str, npt.NDArray[Any]], key: str, n: int, path: Path) -> npt.NDArray[Any]:
     labels = arrays.get(f"{key}_labels")
     if labels is None or len(labels) != n:
-        raise DataError(f"{path}: {key}_labels is missing or differs in length from {key}_images",
-                        hint="store one label per image")
+        raise DataError(
+            f"{path}: {key}_labels is missing or differs in length from {key}_images",
+            hint="store one label per image",
+        )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise DataError(f"{path}: {key}_labels has the shape {labels.shape}: several labels per image",
-                        hint="a diagnosis is one of several classes; give one label per image")
+        raise DataError(
+            f"{path}: {key}_labels has the shape {labels.shape}: several labels per image",
+            hint="a diagnosis is one of several classes; give one label per image",
+        )
     return clean(pd.Series(labels))
 
 

@@ -39,8 +39,14 @@ class Diagnosis(Task):
     summary: ClassVar[str] = "a class (healthy, ill with what) from images, or from symptoms, signs and lab values"
     primary: ClassVar[str] = "auroc"
     cases: ClassVar[tuple[type[Cases], ...]] = (Images, Records)
-    defaults: ClassVar[Mapping[str, str]] = {"images": "diagnosis.image-cnn", "records": "diagnosis.record-ensemble"}
-    baselines: ClassVar[Mapping[str, str]] = {"images": "diagnosis.linear-image", "records": "diagnosis.linear-record"}
+    defaults: ClassVar[Mapping[str, str]] = {
+        "images": "diagnosis.image-cnn",
+        "records": "diagnosis.record-ensemble",
+    }
+    baselines: ClassVar[Mapping[str, str]] = {
+        "images": "diagnosis.linear-image",
+        "records": "diagnosis.linear-record",
+    }
     demo: ClassVar[str] = "phantom"
     not_for: ClassVar[tuple[str, ...]] = (
         "It is no medical device. It supports a physician's judgement in research and never replaces it.",
@@ -99,13 +105,22 @@ class Diagnosis(Task):
         if len(valid.classes) != 2:
             return {"rule": "most probable"}
         cut = threshold(valid.targets == 1, raw[:, 1].astype(np.float64), options.threshold)
-        return {"rule": options.threshold, "threshold": cut, "positive": valid.classes[1], "cases": len(valid)}
+        return {
+            "rule": options.threshold,
+            "threshold": cut,
+            "positive": valid.classes[1],
+            "cases": len(valid),
+        }
 
     def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision) -> pd.DataFrame:
         """Return ``prediction``, ``probability`` (of it) and ``p_CLASS`` for every class."""
         decided = (raw[:, 1] >= decision["threshold"]).astype(int) if "threshold" in decision else raw.argmax(axis=1)
-        table = pd.DataFrame({"prediction": np.array(outputs.classes, dtype=object)[decided],
-                              "probability": raw[np.arange(len(raw)), decided].astype(np.float64)})
+        table = pd.DataFrame(
+            {
+                "prediction": np.array(outputs.classes, dtype=object)[decided],
+                "probability": raw[np.arange(len(raw)), decided].astype(np.float64),
+            }
+        )
         for i, name in enumerate(outputs.classes):
             table[f"p_{name}"] = raw[:, i].astype(np.float64)
         return table
@@ -120,13 +135,21 @@ class Diagnosis(Task):
 
         def one_class(code: int) -> Resampled:
             pair = np.column_stack([1 - probabilities[:, code], probabilities[:, code]])
-            return resample(lambda weights: metrics.classification(
-                (data.targets == code).astype(np.int64), pair, (decided == code).astype(np.int64), weights),
-                len(data), data.groups, seed)
+            return resample(
+                lambda weights: metrics.classification(
+                    (data.targets == code).astype(np.int64), pair, (decided == code).astype(np.int64), weights
+                ),
+                len(data),
+                data.groups,
+                seed,
+            )
 
         several = range(len(data.classes)) if len(data.classes) > 2 else ()
-        return Evaluation(len(data), resample(overall, len(data), data.groups, seed),
-                          {data.classes[code]: one_class(code) for code in several})
+        return Evaluation(
+            len(data),
+            resample(overall, len(data), data.groups, seed),
+            {data.classes[code]: one_class(code) for code in several},
+        )
 
     def sections(self, judged: Judged) -> list[Section]:
         """Write the result, the curves, the confusion matrix and the most confident mistakes."""

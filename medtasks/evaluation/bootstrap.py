@@ -51,12 +51,16 @@ class Resampled:
 
     def minus(self, other: Resampled) -> dict[str, Measure]:
         """Return the paired difference to another model judged on the same rows with the same seed."""
-        return {name: interval(value - other.values[name], self.replicates[name] - other.replicates[name])
-                for name, value in self.values.items() if name in other.values}
+        return {
+            name: interval(value - other.values[name], self.replicates[name] - other.replicates[name])
+            for name, value in self.values.items()
+            if name in other.values
+        }
 
 
-def resample(statistic: Statistic, n: int, groups: npt.NDArray[Any] | None, seed: int,
-             replicates: int = REPLICATES) -> Resampled:
+def resample(
+    statistic: Statistic, n: int, groups: npt.NDArray[Any] | None, seed: int, replicates: int = REPLICATES
+) -> Resampled:
     """Compute measures on the rows as they are, and on ``replicates`` resamples of their groups.
 
     Parameters

@@ -60,8 +60,10 @@ def parse_rule(rule: str) -> tuple[str, float | None]:
     except ValueError:
         value = -1.0
     if name not in ("fixed", "sensitivity", "specificity") or not 0 < value < 1:
-        raise UsageError(f"unknown threshold rule {rule!r}",
-                         hint="give youden, sensitivity=0.95, specificity=0.9, or a probability such as 0.5")
+        raise UsageError(
+            f"unknown threshold rule {rule!r}",
+            hint="give youden, sensitivity=0.95, specificity=0.9, or a probability such as 0.5",
+        )
     return name, value
 
 

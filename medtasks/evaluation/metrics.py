@@ -20,8 +20,7 @@ BINS = 10
 medicine are small)."""
 
 
-def classification(targets: Codes, probabilities: Values, decided: Codes,
-                   weights: Weights) -> dict[str, Values]:
+def classification(targets: Codes, probabilities: Values, decided: Codes, weights: Weights) -> dict[str, Values]:
     """Compute every measure of a classifier.
 
     Parameters
@@ -47,16 +46,29 @@ def classification(targets: Codes, probabilities: Values, decided: Codes,
     errors = squared[:, 1] if classes == 2 else squared.sum(axis=1)
     own = np.clip(probabilities[np.arange(len(targets)), targets], 1e-15, 1.0)  # as scikit-learn clips
     found["accuracy"] = weights @ (decided == targets) / total
-    found["balanced_accuracy"] = _mean([_ratio(weights @ ((decided == k) & (targets == k)),
-                                               weights @ (targets == k)) for k in range(classes)])
+    found["balanced_accuracy"] = _mean(
+        [_ratio(weights @ ((decided == k) & (targets == k)), weights @ (targets == k)) for k in range(classes)]
+    )
     found["brier"] = weights @ errors / total
     found["log_loss"] = weights @ -np.log(own) / total
     found["ece"] = calibration_error(targets, probabilities, weights)
     return {name: found[name] for name in ORDER}
 
 
-ORDER = ("auroc", "auprc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1",
-         "brier", "log_loss", "ece")
+ORDER = (
+    "auroc",
+    "auprc",
+    "accuracy",
+    "balanced_accuracy",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "npv",
+    "f1",
+    "brier",
+    "log_loss",
+    "ece",
+)
 LOWER_IS_BETTER = frozenset({"brier", "log_loss", "ece"})
 
 
@@ -92,13 +104,20 @@ def confusion(targets: Codes, decided: Codes, classes: int) -> npt.NDArray[Any]:
     return counts.reshape(classes, classes)
 
 
-def _binary(positive: npt.NDArray[np.bool_], scores: Values, decided: npt.NDArray[np.bool_],
-            weights: Weights) -> dict[str, Values]:
+def _binary(
+    positive: npt.NDArray[np.bool_], scores: Values, decided: npt.NDArray[np.bool_], weights: Weights
+) -> dict[str, Values]:
     tp, fp = weights @ (positive & decided), weights @ (~positive & decided)
     fn, tn = weights @ (positive & ~decided), weights @ (~positive & ~decided)
-    return {"auroc": auroc(positive, scores, weights), "auprc": auprc(positive, scores, weights),
-            "sensitivity": _ratio(tp, tp + fn), "specificity": _ratio(tn, tn + fp),
-            "ppv": _ratio(tp, tp + fp), "npv": _ratio(tn, tn + fn), "f1": _ratio(2 * tp, 2 * tp + fp + fn)}
+    return {
+        "auroc": auroc(positive, scores, weights),
+        "auprc": auprc(positive, scores, weights),
+        "sensitivity": _ratio(tp, tp + fn),
+        "specificity": _ratio(tn, tn + fp),
+        "ppv": _ratio(tp, tp + fp),
+        "npv": _ratio(tn, tn + fn),
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+    }
 
 
 def _ranked(positive: npt.NDArray[np.bool_], scores: Values, weights: Weights) -> tuple[Values, Values]:
@@ -107,8 +126,10 @@ def _ranked(positive: npt.NDArray[np.bool_], scores: Values, weights: Weights) -
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
     sorted_weights = weights[:, order]
     truth = positive[order]
-    return (np.add.reduceat(sorted_weights * truth, starts, axis=1),
-            np.add.reduceat(sorted_weights * ~truth, starts, axis=1))
+    return (
+        np.add.reduceat(sorted_weights * truth, starts, axis=1),
+        np.add.reduceat(sorted_weights * ~truth, starts, axis=1),
+    )
 
 
 def _ratio(above: Values, below: Values) -> Values:

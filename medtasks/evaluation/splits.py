@@ -49,8 +49,10 @@ def holdout(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, plan: Pla
     fold = Fold(*(np.flatnonzero(parts == i) for i in range(3)))
     for name, rows in zip(SPLITS, (fold.train, fold.valid, fold.test), strict=True):
         if len(rows) == 0:
-            raise DataError(f"the {name} part of the split is empty: there are too few cases or groups",
-                            hint="give more data, or a column that splits them (--split)")
+            raise DataError(
+                f"the {name} part of the split is empty: there are too few cases or groups",
+                hint="give more data, or a column that splits them (--split)",
+            )
     return fold
 
 
@@ -60,8 +62,9 @@ def kfold(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, plan: Plan,
     folds = []
     for i in range(plan.folds):
         test, rest = np.flatnonzero(parts == i), np.flatnonzero(parts != i)
-        inner = _assign(strata[rest], None if groups is None else groups[rest],
-                        (1 - plan.valid, plan.valid), seed + 1 + i)
+        inner = _assign(
+            strata[rest], None if groups is None else groups[rest], (1 - plan.valid, plan.valid), seed + 1 + i
+        )
         if not len(test) or not (inner == 1).any():
             raise DataError(f"{plan.folds} folds are too many for {len(strata)} cases", hint="use fewer --folds")
         folds.append(Fold(rest[inner == 0], rest[inner == 1], test))
@@ -80,8 +83,10 @@ def official(dataset: Dataset, strata: npt.NDArray[Any], plan: Plan, seed: int) 
     rows = {name: np.flatnonzero(split == name) for name in SPLITS}
     for name in ("train", "test"):
         if not len(rows[name]):
-            raise DataError(f"the data's own split has no {name!r} rows",
-                            hint="mark them, or leave the split column out and let medtasks split")
+            raise DataError(
+                f"the data's own split has no {name!r} rows",
+                hint="mark them, or leave the split column out and let medtasks split",
+            )
     if not len(rows["valid"]):
         train = rows["train"]
         groups = None if dataset.groups is None else dataset.groups[train]
@@ -100,12 +105,13 @@ def check_groups(fold: Fold, groups: npt.NDArray[Any] | None) -> None:
     for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
         shared = len(sides[one] & sides[other])
         if shared:
-            raise DataError(f"{shared} groups (patients) stand in both {one} and {other} of the data's own split",
-                            hint="mend the split column, or leave it out and let medtasks split by group")
+            raise DataError(
+                f"{shared} groups (patients) stand in both {one} and {other} of the data's own split",
+                hint="mend the split column, or leave it out and let medtasks split by group",
+            )
 
 
-def _assign(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, shares: Sequence[float],
-            seed: int) -> Rows:
+def _assign(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, shares: Sequence[float], seed: int) -> Rows:
     """Give each row a part, groups whole, so that each stratum fills the shares.
 
     Rare strata go first. Of each, every part first gets one group (the smallest), then groups go, the
@@ -128,8 +134,9 @@ def _assign(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, shares: S
     return part_of[units]
 
 
-def _fill(free: Rows, held: Rows, have: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64],
-          part_of: Rows) -> None:
+def _fill(
+    free: Rows, held: Rows, have: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], part_of: Rows
+) -> None:
     small = list(free)
     for part in np.argsort(wanted, kind="stable"):
         if have[part] == 0 and small:

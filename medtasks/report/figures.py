@@ -47,8 +47,15 @@ def matrix(counts: Values, labels: Sequence[str], *, x: str = "decided", y: str 
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, row in enumerate(counts):
         for j, value in enumerate(row):
-            axes.text(j, i, str(value), ha="center", va="center", fontsize=9 if len(labels) < 8 else 6,
-                      color="white" if share[i, j] > 0.55 else _INK)
+            axes.text(
+                j,
+                i,
+                str(value),
+                ha="center",
+                va="center",
+                fontsize=9 if len(labels) < 8 else 6,
+                color="white" if share[i, j] > 0.55 else _INK,
+            )
     places = range(len(labels))
     axes.set_xticks(places, labels, rotation=30 if len(labels) > 2 else 0, ha="right" if len(labels) > 2 else "center")
     axes.set_yticks(places, labels)
@@ -86,8 +93,11 @@ def overlay(image: Values, heat: Values | None = None, *, smallest: int = 160) -
     if heat is not None:
         strength = np.clip(heat, 0, None) / max(float(heat.max()), 1e-12)
         mask = Image.fromarray(np.uint8(255 * strength)).resize(size, Image.Resampling.BICUBIC)
-        picture = Image.composite(Image.blend(picture, _heat_colours(mask), 0.55), picture,
-                                  mask.point(lambda level: min(255, int(level * 1.4))))
+        picture = Image.composite(
+            Image.blend(picture, _heat_colours(mask), 0.55),
+            picture,
+            mask.point(lambda level: min(255, int(level * 1.4))),
+        )
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
@@ -135,4 +145,4 @@ def _svg(figure: Figure) -> str:
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "medtasks"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
-    return text[text.index("<svg"):]
+    return text[text.index("<svg") :]

@@ -11,8 +11,7 @@ from typing import Any
 from medtasks.report.blocks import Figure, Row, Section
 
 
-def render(title: str, lead: Sequence[str], sections: Sequence[Section], footer: str,
-           warning: str = "") -> str:
+def render(title: str, lead: Sequence[str], sections: Sequence[Section], footer: str, warning: str = "") -> str:
     """Return a report as the text of one HTML file.
 
     Parameters
@@ -34,8 +33,9 @@ def render(title: str, lead: Sequence[str], sections: Sequence[Section], footer:
     environment.tests["kind"] = lambda block, name: type(block).__name__ == name
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
     template = environment.from_string(resources.files(__package__).joinpath("template.html").read_text("utf-8"))
-    return template.render(title=title, lead=lead, sections=_unique(sections),
-                           footer=footer, warning=warning, anchor=_anchor)
+    return template.render(
+        title=title, lead=lead, sections=_unique(sections), footer=footer, warning=warning, anchor=_anchor
+    )
 
 
 def public(sections: Sequence[Section]) -> list[Section]:

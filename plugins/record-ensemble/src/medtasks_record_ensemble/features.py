@@ -136,5 +136,6 @@ def _fields(stored: Any) -> Sequence[Field]:
                        bool(item["open"])) for item in stored]
     except (TypeError, KeyError):
         refuse("its fields cannot be read")
-    require(all(field.type in ("number", "boolean", "category") for field in found), "a field has no known type")
+    known = ("number", "boolean", "category")
+    require(all(field.type in known for field in found), "a field has no known type")
     return found

@@ -34,7 +34,7 @@ class Linear:
 
     @classmethod
     def fit(cls, features: Values, targets: Codes, strength: float) -> Self:
-        """Fit to ``targets`` 0 .. classes - 1, each of which occurs; ``strength`` is the inverse L2 penalty."""
+        """Fit to ``targets`` 0 .. classes - 1, each of which occurs; ``strength``: inverse L2 penalty."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
@@ -57,7 +57,8 @@ class Linear:
             part = features[start:start + CHUNK]
             # A BLAS product sums in another order for one row than for many; this sum does not.
             for k, weights in enumerate(self.coef):
-                found[start:start + CHUNK, k] = np.ascontiguousarray(part * weights).sum(axis=1) + self.bias[k]
+                products = np.ascontiguousarray(part * weights)
+                found[start:start + CHUNK, k] = products.sum(axis=1) + self.bias[k]
         return found
 
     def predict(self, features: Values) -> Values:
@@ -131,4 +132,5 @@ def shared(start: Values, parts: Values, target: int) -> Values:
     size = np.abs(found)
     total = size.sum(axis=1, keepdims=True)
     rest = (change - found.sum(axis=1))[:, None]
-    return found + np.divide(size, total, out=np.zeros_like(size), where=total > 0) * rest
+    found += np.divide(size, total, out=np.zeros_like(size), where=total > 0) * rest
+    return found

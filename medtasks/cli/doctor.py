@@ -1,0 +1,96 @@
+"""``medtasks doctor``: what is here, and whether it works."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from typing import Any
+
+import typer
+
+from medtasks import registry
+from medtasks.cli import output
+from medtasks.cli.run import AsJson
+
+LOAD_SECONDS = 120
+"""A plugin that takes longer to import is told as hanging; TensorFlow takes 4 s on two cores."""
+_LOADER = "import sys; from medtasks import registry; registry.find(*sys.argv[1:]).load()"
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check the installation: versions, memory, GPU, and whether each plugin loads (in a process of its own)."""
+    checked = [_check(entry) for entry in registry.entries()]
+    found = {
+        "medtasks": registry.version(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "memory_gib": _memory(),
+        "gpu": _gpu(),
+        "entries": checked,
+    }
+    if as_json:
+        output.emit_json(found)
+    else:
+        for key in ("medtasks", "python", "platform", "cores", "memory_gib", "gpu"):
+            typer.echo(f"{key.replace('_gib', ' (GiB)')}: {found[key] if found[key] is not None else 'none found'}")
+        output.table(
+            ["kind", "name", "from", "state"],
+            [[entry["kind"], entry["name"], entry["plugin"], entry["state"]] for entry in checked],
+        )
+        for entry in checked:
+            if entry["reason"]:
+                typer.echo(f"{entry['name']}: {entry['reason']}")
+    if any(entry["state"] != "ready" for entry in checked):
+        raise typer.Exit(3)
+
+
+def _check(entry: registry.Entry) -> dict[str, Any]:
+    state, reason = str(entry.state), entry.reason
+    if entry.state is registry.State.READY:
+        reason = _failure(entry)
+        state = "broken" if reason else "ready"
+    return {"kind": entry.kind, "name": entry.name, "plugin": entry.origin, "state": state, "reason": reason}
+
+
+def _failure(entry: registry.Entry) -> str | None:
+    """Load the entry in a child process, which may crash or hang without harm."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _LOADER, entry.kind, entry.name],
+            capture_output=True,
+            text=True,
+            timeout=LOAD_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return f"did not load within {LOAD_SECONDS} s"
+    if done.returncode == 0:
+        return None
+    last = done.stderr.strip().splitlines()[-1:] or [f"ended with exit code {done.returncode}"]
+    return last[0].removeprefix("medtasks.errors.PluginError: ")
+
+
+def _memory() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return None
+
+
+def _gpu() -> str | None:
+    """Ask the driver, which answers without loading any library of ours."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return "; ".join(done.stdout.strip().splitlines()) or None if done.returncode == 0 else None

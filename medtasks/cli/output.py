@@ -1,0 +1,102 @@
+"""Rendering: results on stdout, talk on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from medtasks.model import Progress
+
+T = TypeVar("T")
+
+
+def note(text: str) -> None:
+    """Say a sentence on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def emit_json(content: Any) -> None:
+    """Print one JSON object on one line; NaN is an error."""
+    typer.echo(json.dumps(content, allow_nan=False, ensure_ascii=False))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print aligned columns; the last one is never cut."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        typer.echo("  ".join(cells).rstrip())
+
+
+def measures(ours: Mapping[str, Any], baseline: Mapping[str, Any]) -> None:
+    """Print measures, as the JSON object holds them, beside the baseline's."""
+    rows = [
+        [name, _measure(found), _measure(baseline[name]) if name in baseline else ""] for name, found in ours.items()
+    ]
+    table(["measure", "model (95 % interval)", "baseline"], rows)
+
+
+def progress() -> Progress:
+    """Return bars on stderr, or silence where stderr is no terminal."""
+    from medtasks.model import Progress
+
+    if not sys.stderr.isatty():
+        return Progress()
+    from rich.console import Console
+
+    return _bars(Console(stderr=True))
+
+
+def _bars(console: Any) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Rich
+
+    from medtasks.model import Progress
+
+    bars = Rich(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    depth = 0
+
+    class Bars(Progress):
+        """Draws a bar for each loop, one inside the other."""
+
+        def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+            nonlocal depth
+            length = total if total is not None else len(items) if isinstance(items, Sequence) else None
+            bar = bars.add_task(label, total=length)
+            depth += 1
+            if depth == 1:
+                bars.start()
+            try:
+                for item in items:
+                    yield item
+                    bars.advance(bar)
+            finally:
+                bars.remove_task(bar)
+                depth -= 1
+                if depth == 0:
+                    bars.stop()
+
+        def note(self, text: str) -> None:
+            bars.console.print(text, highlight=False, markup=False)
+
+    return Bars()
+
+
+def _measure(found: Mapping[str, float | None]) -> str:
+    if found["value"] is None:
+        return "not defined"
+    if found["low"] is None or found["high"] is None:
+        return f"{found['value']:.3f}"
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"

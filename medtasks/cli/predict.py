@@ -1,0 +1,119 @@
+"""``medtasks predict``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medtasks.cli import output
+from medtasks.cli.run import AsJson, Device, OnDevice
+from medtasks.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="A bundle, or the folder of a run.")],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="A file, a folder, a glob, or a table.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="A .csv, .tsv, .parquet or .jsonl file; CSV on stdout if left out."),
+    ] = None,
+    device: OnDevice = Device.AUTO,
+    as_json: AsJson = False,
+) -> None:
+    """Answer every row of an input: exactly its rows, in order, bad ones with their reason."""
+    from medtasks.api import load
+    from medtasks.model import Context
+
+    if out is not None and out.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"cannot write {out.suffix or 'a file without suffix'!r}", hint=f"use {', '.join(SUFFIXES)}")
+    bars = output.progress()
+    predictor = load(bundle, device=device)
+    tables = predictor.iterate(source, context=Context(device=device, progress=bars))
+    rows = invalid = 0
+    with _writer(out, as_json) as write:
+        for table in bars.track(tables, "answering"):
+            rows += len(table)
+            invalid += int((table["status"] != "ok").sum())
+            write(table)
+    where = f" to {out}" if out else ""
+    output.note(
+        f"{rows} rows answered{where}" + (f", {invalid} of them invalid (see the column error)" if invalid else "")
+    )
+    if rows and invalid == rows:
+        raise DataError("no row of the input could be used", hint="the column error says why for each")
+
+
+@contextlib.contextmanager
+def _writer(out: Path | None, as_json: bool) -> Iterator[Any]:
+    """Give a function that writes tables one after the other; a file appears when it is whole."""
+    if out is None:
+        yield _to_stream(sys.stdout, "jsonl" if as_json else "csv")
+        return
+    if not out.parent.is_dir():
+        raise UsageError(f"no folder {str(out.parent)!r} to write into", hint="make it first")
+    fresh = out.with_name(f".{out.name}.writing")
+    try:
+        if out.suffix.lower() == ".parquet":
+            with _parquet(fresh) as write:
+                yield write
+        else:
+            with fresh.open("w", encoding="utf-8", newline="") as file:
+                yield _to_stream(file, out.suffix.lower()[1:])
+        fresh.replace(out)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _to_stream(file: Any, form: str) -> Any:
+    first = True
+
+    def write(table: pd.DataFrame) -> None:
+        nonlocal first
+        if form == "jsonl":
+            for row in table.to_dict("records"):
+                file.write(json.dumps({key: _plain(value) for key, value in row.items()}, ensure_ascii=False) + "\n")
+        else:
+            table.to_csv(file, index=False, header=first, sep="\t" if form == "tsv" else ",", lineterminator="\n")
+        first = False
+
+    return write
+
+
+@contextlib.contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with contextlib.ExitStack() as stack:
+        writer: Any = None
+
+        def write(table: pd.DataFrame) -> None:
+            nonlocal writer
+            if writer is None:
+                schema = pa.Schema.from_pandas(_typed(table), preserve_index=False)
+                writer = stack.enter_context(pq.ParquetWriter(path, schema))
+            writer.write_table(pa.Table.from_pandas(_typed(table), schema=writer.schema, preserve_index=False))
+
+        yield write
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Give each column a type that a chunk without valid rows cannot change."""
+    return table.astype({name: "string" if table[name].dtype.kind not in "fi" else "float64" for name in table})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value != value:
+        return None
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,153 @@
+"""``medtasks run``."""
+
+from __future__ import annotations
+
+import shlex
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medtasks.cli import complete, output
+from medtasks.cli.options import pairs, task_options
+from medtasks.errors import UsageError
+
+ACCEPTS_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+OnDevice = Annotated[Device, typer.Option(help="Where to compute; gpu fails where there is none.")]
+
+
+def run(  # one parameter per option: that is how typer reads a command
+    context: typer.Context,
+    task: Annotated[
+        str | None,
+        typer.Argument(help="The task, as `medtasks tasks` lists it.", autocompletion=complete.tasks),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="A path, or the name of a data set; the task's demo if left out.",
+            autocompletion=complete.data,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The model, as `medtasks models` lists it.", autocompletion=complete.models),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter of the model (may be repeated)."),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    group: Annotated[str | None, typer.Option(help="The column that names the patient.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the result.")] = None,
+    seed: Annotated[int | None, typer.Option(help="For all that is drawn by chance.")] = None,
+    device: Annotated[Device | None, typer.Option(help="Where to compute; gpu fails where there is none.")] = None,
+    test: Annotated[float | None, typer.Option(help="Share of the cases kept for the test.")] = None,
+    valid: Annotated[float | None, typer.Option(help="Share of the cases kept for validation.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Folds of cross-validation; 1 for one hold-out.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time after which training should end.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings from a TOML file; options given here win.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and tell the plan, train nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on data, judge it beside a baseline, report and save.
+
+    Every task has options of its own besides these: `medtasks tasks NAME` lists them.
+    """
+    from medtasks import pipeline
+    from medtasks.preparing import prepare
+    from medtasks.settings import read_settings, resolve
+
+    values = read_settings(config) if config else {}
+    values["task"] = name = task or values.get("task")
+    if name is None:
+        raise UsageError("no task is named", hint="as in `medtasks run diagnosis`; `medtasks tasks` lists them")
+    given = {
+        "data": data,
+        "model": model,
+        "out": str(out) if out else None,
+        "seed": seed,
+        "device": device,
+        "test": test,
+        "valid": valid,
+        "folds": folds,
+        "minutes": minutes,
+    }
+    values |= {key: value for key, value in given.items() if value is not None}
+    own = {"target": target, "group": group}
+    values["options"] = {
+        **values.get("options", {}),
+        **{key: value for key, value in own.items() if value},
+        **task_options(context, name),
+    }
+    values["set"] = {**values.get("set", {}), **pairs(set_ or [])}
+    bars = output.progress()
+    prepared = prepare(resolve(values), progress=bars)
+    if prepared.dataset.origin.synthetic:
+        output.note(f"Using the synthetic data set {prepared.settings.data!r}: nothing in it is a patient.")
+    if dry_run:
+        _tell_plan(prepared, as_json)
+        return
+    if not as_json:
+        output.note(f"Training {prepared.model_id} on {len(prepared.dataset)} cases.")
+    done = pipeline.run(prepared, resume=resume, progress=bars)
+    if as_json:
+        output.emit_json(done.summary)
+    else:
+        _tell(done, name, prepared)
+
+
+def _tell_plan(prepared: Any, as_json: bool) -> None:
+    plan = {
+        "settings": prepared.settings.model_dump(mode="json"),
+        "config": prepared.config.model_dump(mode="json"),
+        "cases": len(prepared.dataset),
+        "invalid": len(prepared.dataset.origin.invalid),
+        "folds": len(prepared.folds),
+        "parts": prepared.parts,
+    }
+    if as_json:
+        output.emit_json(plan)
+        return
+    typer.echo(
+        f"{prepared.model_id} would be trained on {plan['cases']} cases "
+        f"({plan['invalid']} rows cannot be used), {plan['folds']} fold(s)."
+    )
+    keys = list(next(iter(prepared.parts.values())))
+    output.table(
+        ["part", *keys],
+        [[part, *(str(counts.get(key, 0)) for key in keys)] for part, counts in prepared.parts.items()],
+    )
+    output.table(["setting", "value"], [[key, str(value)] for key, value in plan["config"].items()])
+    typer.echo("Nothing was trained or written.")
+
+
+def _tell(done: Any, task: str, prepared: Any) -> None:
+    summary = done.summary
+    typer.echo(
+        f"{summary['model']} on {summary['data']}: {summary['n']} cases judged, {summary['seconds']:.0f} s "
+        f"on {summary['device']}"
+    )
+    output.measures(summary["metrics"], summary["baseline"])
+    invalid = len(prepared.dataset.origin.invalid)
+    if invalid:
+        typer.echo(f"{invalid} rows could not be used; {done.folder / 'invalid.csv'} says why.")
+    typer.echo(f"report: {summary['report']}")
+    typer.echo(f"bundle: {summary['bundle']}")
+    if prepared.dataset.origin.synthetic:
+        typer.echo(f"next, with your own data: medtasks run {task} --data PATH")
+    else:
+        typer.echo(f"next: medtasks predict {shlex.quote(summary['bundle'])} NEW_CASES")

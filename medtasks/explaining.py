@@ -1,0 +1,119 @@
+"""Explaining new cases: a report with pictures, and the values as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medtasks import bundle
+from medtasks.cases import Images
+from medtasks.cases.image_files import as_float
+from medtasks.model import Context, Progress
+from medtasks.predictor import Predictor
+from medtasks.report import figures, html
+from medtasks.report.blocks import Block, Figure, Picture, Row, Section, Table, Text
+
+SHOWN = 200
+"""Cases drawn in the report; the file of values holds them all."""
+LARGEST = 12
+"""Fields drawn of a record."""
+
+
+def write(
+    place: Path,
+    source: str,
+    out: Path,
+    *,
+    target: str | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Explain each valid case of an input and write ``report.html`` and the values into ``out``.
+
+    Images leave ``values.npz`` (one array per case, named by its id), records ``values.csv``.
+
+    Returns
+    -------
+    dict
+        ``report``, ``values``, ``explained``, ``invalid`` as the CLI prints them.
+    """
+    context = Context(device=device, progress=progress or Progress())
+    predictor = bundle.load(place, context=context)
+    drawn: list[Block] = []
+    values: list[tuple[str, str, np.ndarray[Any, Any]]] = []
+    invalid: list[tuple[str, str]] = []
+    parts: tuple[str, ...] = ()
+    readings = predictor.task.read_cases(source, predictor.schema)
+    for reading in context.progress.track(readings, "explaining"):
+        invalid += [(name, error) for name, error in zip(reading.ids, reading.errors, strict=True) if error]
+        if reading.cases is None:
+            continue
+        answers = predictor.answer(reading.cases, context=context)
+        place_of = {name: i for i, name in enumerate(reading.cases.ids)}
+        for found in predictor.explain(reading.cases, target, context=context):
+            parts = found.parts
+            for name, value in zip(found.ids, found.values, strict=True):
+                values.append((name, found.target, value))
+                if len(drawn) < SHOWN:
+                    row = place_of[name]
+                    drawn.append(_draw(reading.cases, row, found.target, value, parts, answers.iloc[row]))
+    with bundle.replacing(out, "report.html") as fresh:
+        name = _write_values(fresh, values, parts)
+        (fresh / "report.html").write_text(_page(predictor, drawn, len(values), invalid), encoding="utf-8")
+    return {
+        "report": str(out / "report.html"),
+        "values": str(out / name),
+        "explained": len(values),
+        "invalid": len(invalid),
+    }
+
+
+def _draw(cases: Any, row: int, target: str, value: Any, parts: tuple[str, ...], answer: pd.Series[Any]) -> Block:
+    caption = f"{cases.ids[row]}: what speaks for {target}"
+    if f"p_{target}" in answer:
+        caption += f" (probability {answer[f'p_{target}']:.2f})"
+    if isinstance(cases, Images):
+        image = as_float(cases.pixels(row))
+        return Row(
+            [
+                Picture(figures.overlay(image), f"{cases.ids[row]}"),
+                Picture(figures.overlay(image, value), caption),
+            ]
+        )
+    order = np.argsort(-np.abs(value), kind="stable")[:LARGEST]
+    names = parts or tuple(str(i) for i in range(len(value)))
+    return Figure(figures.bars({names[i]: float(value[i]) for i in order}, "contribution"), caption)
+
+
+def _write_values(folder: Path, values: list[tuple[str, str, Any]], parts: tuple[str, ...]) -> str:
+    if values and values[0][2].ndim == 1:
+        names = parts or tuple(str(i) for i in range(len(values[0][2])))
+        table = pd.DataFrame([value for _, _, value in values], columns=list(names))
+        table.insert(0, "id", [name for name, _, _ in values])
+        table.insert(1, "explains", [target for _, target, _ in values])
+        table.to_csv(folder / "values.csv", index=False)
+        return "values.csv"
+    arrays = {f"{name}::{target}": value for name, target, value in values}
+    np.savez_compressed(folder / "values.npz", allow_pickle=False, **arrays)
+    return "values.npz"
+
+
+def _page(predictor: Predictor, drawn: list[Block], count: int, invalid: list[tuple[str, str]]) -> str:
+    sections = [Section("Cases", drawn or [Text("No case could be explained.")])]
+    if invalid:
+        sections.append(Section("Rows that could not be used", [Table(["Row", "Reason"], invalid, numeric=False)]))
+    lead = [
+        f"What in each of {count} cases spoke for the decision of {predictor.model_id}.",
+        "It shows what the model used, which need not be what causes the disease.",
+    ]
+    if count > len(drawn):
+        lead.append(f"The first {len(drawn)} are drawn; the file of values holds all.")
+    return html.render(
+        f"{predictor.task.title}: explanation",
+        lead,
+        sections,
+        f"Made by medtasks {predictor.facts['versions']['medtasks']}.",
+    )

@@ -1,0 +1,110 @@
+"""Making a run ready: everything is checked and read, nothing is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import platformdirs
+
+from medtasks import registry
+from medtasks.cases import Schema, Source
+from medtasks.dataset import SPLITS, Dataset, NamedDataset
+from medtasks.errors import DataError, PluginError, UsageError, suggest
+from medtasks.evaluation.splits import Fold, Plan
+from medtasks.model import Context, Model, Progress, checked, configure, model_class
+from medtasks.settings import Settings
+from medtasks.task import Task, choose_model, load_task
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run made ready: everything checked, nothing trained."""
+
+    settings: Settings
+    task: Task
+    options: Any
+    dataset: Dataset
+    folds: tuple[Fold, ...]
+    model: type[Model]
+    model_id: str
+    config: Any
+
+    @property
+    def parts(self) -> dict[str, dict[str, int]]:
+        """What each part of the (first) split counts."""
+        fold = self.folds[0]
+        parts = {name: getattr(fold, name) for name in SPLITS}
+        return {name: self.task.counts(self.dataset.take(rows)) for name, rows in parts.items()}
+
+
+def prepare(settings: Settings, data: Source | Dataset | None = None, *, progress: Progress | None = None) -> Prepared:
+    """Check everything a run needs, read the data and split them; nothing is trained.
+
+    Raises
+    ------
+    UsageError, DataError, PluginError
+        Whatever would make the run fail later.
+    """
+    task = load_task(settings.task)
+    options = checked(task.Options, settings.options, f"option of {task.name}")
+    if settings.model is not None:  # a wrong name is told before a large folder is read
+        model_class(choose_model(task, "", settings.model))
+    source = data if data is not None else settings.data or task.demo
+    dataset = read(task, source, options, seed=settings.seed, progress=progress)
+    task.check_trainable(dataset)
+    kind = dataset.cases.kind
+    model_id = choose_model(task, kind, settings.model)
+    model = model_class(model_id)
+    if model.task != task.name or model.accepts != kind:
+        raise UsageError(
+            f"the model {model_id} takes {model.accepts} for {model.task}, not {kind} for {task.name}",
+            hint="`medtasks models` tells which model takes what",
+        )
+    if settings.device == "gpu" and "gpu" not in model.devices:
+        raise UsageError(f"the model {model_id} does not run on a GPU", hint="use --device cpu or auto")
+    config = configure(model, settings.set, model_id)
+    plan = Plan(settings.test, settings.valid, settings.folds)
+    folds = tuple(task.split(dataset, plan, settings.seed))
+    settings = settings.model_copy(update={"model": model_id, "data": settings.data or name_of(source)})
+    return Prepared(settings, task, options, dataset, folds, model, model_id, config)
+
+
+def read(
+    task: Task,
+    source: Source | Dataset,
+    options: Any,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    schema: Schema | None = None,
+) -> Dataset:
+    """Read a data set: a path, a table, the name of a data set, or one that is in memory already."""
+    if isinstance(source, Dataset):
+        return task.adapt(source, options)
+    if isinstance(source, pd.DataFrame) or Path(source).expanduser().exists():
+        context = Context(progress=progress or Progress())
+        return task.adapt(task.read(source, options, context=context, schema=schema), options)
+    name, _, variant = str(source).partition("/")
+    known = {
+        entry.name.partition(".")[2]: entry.name for entry in registry.entries("dataset") if entry.task == task.name
+    }
+    if name not in known:
+        raise DataError(
+            f"there is no file or folder {str(source)!r}, and no data set of {task.name} of this name",
+            hint=suggest(name, known),
+        )
+    loader = registry.find("dataset", known[name]).load()
+    if not (isinstance(loader, type) and issubclass(loader, NamedDataset)):
+        raise PluginError(f"data set {name!r} is no subclass of medtasks.dataset.NamedDataset", hint="tell its author")
+    cache = Path(platformdirs.user_cache_dir("medtasks"))
+    return task.adapt(loader().load(variant or None, cache=cache, seed=seed), options)
+
+
+def name_of(source: Source | Dataset) -> str:
+    """Name a source for a record or a message."""
+    if isinstance(source, Dataset):
+        return source.origin.source
+    return "a table in memory" if isinstance(source, pd.DataFrame) else str(source)

@@ -1,0 +1,134 @@
+"""What a run leaves in its folder, and how it is told."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medtasks import bundle, document, registry
+from medtasks.dataset import Dataset
+from medtasks.model import Context
+from medtasks.predictor import Predictor
+from medtasks.preparing import Prepared
+from medtasks.settings import write_settings
+from medtasks.task import Evaluation, Judged
+from medtasks.training import Answered
+
+RECORD = "run.json"
+
+
+def write(
+    folder: Path,
+    prepared: Prepared,
+    predictor: Predictor,
+    answered: Answered,
+    judged: Judged,
+    told: dict[str, Any],
+) -> None:
+    """Write everything into a fresh folder that takes the place of ``folder`` at the end."""
+    page = document.Page(prepared.task, predictor, prepared.dataset, prepared.parts, len(prepared.folds), judged)
+    with bundle.replacing(folder, RECORD) as fresh:
+        (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
+        bundle.save(predictor, fresh / "bundle", report=document.render(page, public=True))
+        metrics = {key: told[key] for key in ("n", "metrics", "targets", "baseline")}
+        bundle.write_json(fresh / "metrics.json", metrics)
+        bundle.write_json(fresh / RECORD, {**told, "facts": dict(predictor.facts)})
+        write_settings(prepared.settings, fresh / "config.toml")
+        _predictions(prepared, answered).to_csv(fresh / "predictions.csv", index=False)
+        if prepared.dataset.origin.invalid:
+            pd.DataFrame(prepared.dataset.origin.invalid, columns=["row", "reason"]).to_csv(
+                fresh / "invalid.csv", index=False
+            )
+
+
+def facts(
+    prepared: Prepared, context: Context, evaluation: Evaluation, baseline: Evaluation, seconds: float
+) -> dict[str, Any]:
+    """Return the provenance that goes into the bundle, as plain JSON; of a path only the last part."""
+    origin = prepared.dataset.origin
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": {
+            "source": Path(origin.source).name or origin.source,
+            "title": origin.title,
+            "licence": origin.licence,
+            "citation": origin.citation,
+            "synthetic": origin.synthetic,
+            "cases": len(prepared.dataset),
+            "invalid": len(origin.invalid),
+            "sha256": prepared.dataset.digest(),
+        },
+        "split": {"folds": len(prepared.folds), "parts": prepared.parts},
+        "options": prepared.options.model_dump(mode="json", exclude_none=True),
+        "seed": prepared.settings.seed,
+        "used": {"device": "cpu", **context.used},
+        "seconds": round(seconds, 1),
+        "versions": versions(prepared.model_id),
+        "judged": {**evaluation.as_json(), "baseline": baseline.as_json()["metrics"]},
+    }
+
+
+def summary(
+    prepared: Prepared,
+    folder: Path,
+    evaluation: Evaluation,
+    baseline: Evaluation,
+    facts: Mapping[str, Any],
+    seconds: float,
+) -> dict[str, Any]:
+    """Return the object that ``--json`` prints."""
+    return {
+        "task": prepared.task.name,
+        "model": prepared.model_id,
+        "data": prepared.settings.data,
+        **evaluation.as_json(),
+        "baseline": baseline.as_json()["metrics"],
+        "bundle": str(folder / "bundle"),
+        "report": str(folder / "report.html"),
+        "device": facts["used"]["device"],
+        "seconds": round(seconds, 1),
+        "seed": prepared.settings.seed,
+    }
+
+
+def versions(model_id: str) -> dict[str, str]:
+    """The versions of Python, medtasks, the plugin, and what both depend on."""
+    from packaging.requirements import Requirement
+
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    names = ["medtasks", registry.find("model", model_id).distribution]
+    for name in list(names):
+        needs = (Requirement(line) for line in metadata.requires(name) or ())
+        names += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    for name in dict.fromkeys(names):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def answers_table(data: Dataset, answers: pd.DataFrame) -> pd.DataFrame:
+    """Return the answers with the id and the true target of each case beside them."""
+    table = answers.copy()
+    table.insert(0, "id", data.cases.ids)
+    if data.classes:
+        table.insert(1, "target", np.array(data.classes, dtype=object)[data.targets])
+        return table
+    for i, (name, column) in enumerate(zip(data.names, data.targets.reshape(len(table), -1).T, strict=True)):
+        table.insert(1 + i, f"target_{name}", column)
+    return table
+
+
+def _predictions(prepared: Prepared, answered: Answered) -> pd.DataFrame:
+    table = answers_table(answered.data, answered.answers)
+    if len(prepared.folds) > 1:
+        table.insert(1, "fold", answered.fold_of)
+    return table

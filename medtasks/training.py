@@ -1,0 +1,69 @@
+"""Fitting a prepared model: on one split, or on every fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks.dataset import Dataset
+from medtasks.model import Context
+from medtasks.predictor import Predictor
+from medtasks.preparing import Prepared
+from medtasks.task import Outputs
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Answers to cases that the answering model did not see, with the model that was fitted last."""
+
+    data: Dataset
+    raw: npt.NDArray[Any]
+    answers: pd.DataFrame
+    fold_of: npt.NDArray[np.int64]
+    predictor: Predictor
+
+
+def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) -> Predictor:
+    """Fit the model and fix its decision on validation."""
+    task, model = prepared.task, prepared.model(prepared.config)
+    model.fit(train, valid, context=context)
+    blank = Predictor(task, model, prepared.model_id, Outputs.of(train), task.schema(train, prepared.options))
+    decision = task.decide(valid, blank.scores(valid.cases, context=context), prepared.options)
+    return replace(blank, decision=decision)
+
+
+def cross_fit(prepared: Prepared, context: Context) -> Answered:
+    """Fit on every fold and answer its test part, whose cases the fitted model never saw."""
+    raw, answers = [], []
+    several = len(prepared.folds) > 1
+    data = prepared.dataset
+    for i, fold in enumerate(context.progress.track(prepared.folds, "folds") if several else prepared.folds):
+        inner = _inside(context, f"fold-{i}")
+        predictor = fit(prepared, data.take(fold.train), data.take(fold.valid), inner)
+        raw.append(predictor.scores(data.cases.take(fold.test), context=inner))
+        answers.append(prepared.task.answer(raw[-1], predictor.outputs, predictor.decision))
+    rows = np.concatenate([fold.test for fold in prepared.folds])
+    numbers = np.repeat(np.arange(len(prepared.folds)), [len(fold.test) for fold in prepared.folds])
+    return Answered(data.take(rows), np.concatenate(raw), pd.concat(answers, ignore_index=True), numbers, predictor)
+
+
+def deploy(prepared: Prepared, answered: Answered, context: Context) -> Predictor:
+    """Return the predictor to deploy: the judged one, or after cross-validation one fitted on all cases.
+
+    After cross-validation the decision is fixed on the out-of-fold answers to all cases.
+    """
+    if len(prepared.folds) == 1:
+        return answered.predictor
+    valid = prepared.folds[-1].valid  # goes on guarding against overfitting; no case is kept for a test
+    train = np.setdiff1d(np.arange(len(prepared.dataset)), valid)
+    predictor = fit(prepared, prepared.dataset.take(train), prepared.dataset.take(valid), _inside(context, "final"))
+    decision = prepared.task.decide(answered.data, answered.raw, prepared.options)
+    return replace(predictor, decision={**decision, "folds": len(prepared.folds)})
+
+
+def _inside(context: Context, name: str) -> Context:
+    return replace(context, checkpoint=context.checkpoint / name if context.checkpoint else None)

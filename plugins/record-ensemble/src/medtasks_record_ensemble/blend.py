@@ -1,0 +1,72 @@
+"""How much each member counts: weights on the simplex, by log-loss on rows that no member has seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks_record_ensemble.checks import Codes, Values
+
+FLOOR = 1e-6
+"""Out-of-fold probabilities are not taken for smaller: one sure mistake must not decide alone."""
+PRIOR = 10.0
+"""Pseudo-cases per member that draw the weights to equal shares: with 30 cases they stay near them."""
+ROUNDS = 500
+"""EM steps at most; it ends earlier when no weight moves by more than 1e-6."""
+
+
+def fold_numbers(targets: Codes, folds: int, rng: np.random.Generator) -> Codes:
+    """Deal the cases of each class out to folds.
+
+    Returns
+    -------
+    (n,) fold of each row; -1, never held out, for the only case of a class. So every training part has every
+    class, however rare, and fewer cases than folds just leave some folds without that class.
+    """
+    numbers = np.full(len(targets), -1, dtype=np.int64)
+    dealt = 0
+    for label in np.unique(targets):
+        rows = rng.permutation(np.flatnonzero(targets == label))
+        if len(rows) > 1:
+            numbers[rows] = (dealt + np.arange(len(rows))) % folds
+            dealt += len(rows)  # the next class goes on where this one ended: folds stay equal in size
+    return numbers
+
+
+def losses(probabilities: Values, targets: Codes) -> Values:
+    """Return the log-loss of each row (n,)."""
+    own: Values = probabilities[np.arange(len(targets)), targets]
+    return -np.log(np.maximum(own, FLOOR))
+
+
+def weigh(own: Values, repeats: int = 1) -> Values:
+    """Return the weights of members, nonnegative and summing to one.
+
+    The mixture's log-loss is convex in the weights; EM on a mixture with fixed components finds its minimum
+    (Smyth and Wolpert, "Linearly combining density estimators via stacking", Machine Learning 36, 1999). A
+    symmetric Dirichlet prior of `PRIOR` pseudo-cases each shrinks to equal weights where cases are few.
+
+    Parameters
+    ----------
+    own : (n, members) out-of-fold probability of each case's true class
+    repeats : how often each case stands in ``own``
+    """
+    members = own.shape[1]
+    weights = np.full(members, 1 / members)
+    likely = np.maximum(own, FLOOR)
+    pseudo = PRIOR * repeats
+    for _ in range(ROUNDS):
+        shares = likely * weights
+        shares /= shares.sum(axis=1, keepdims=True)
+        new = (shares.sum(axis=0) + pseudo) / (len(own) + members * pseudo)
+        done = np.abs(new - weights).max() < 1e-6
+        weights = new
+        if done:
+            break
+    return weights
+
+
+def better(gain: npt.NDArray[np.float64], repeats: int = 1) -> bool:
+    """Say whether the mean gain per case exceeds one standard error (Breiman et al., CART, 1984)."""
+    n = len(gain) / repeats
+    return bool(n > 1 and gain.mean() > gain.std() / np.sqrt(n))

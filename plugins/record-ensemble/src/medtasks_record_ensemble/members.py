@@ -1,0 +1,205 @@
+"""Fitting the members, and choosing out of fold how strong each should be and how much it counts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from medtasks.model import Context
+from medtasks_record_ensemble.blend import better, fold_numbers, losses, weigh
+from medtasks_record_ensemble.checks import Codes, Values
+from medtasks_record_ensemble.linear import Linear
+from medtasks_record_ensemble.trees import Boosted, Forest
+
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Inverse L2 penalties of the logistic regression, from strong to weak."""
+BUDGET = 2000
+"""Boosted trees at most, over all classes."""
+SMALL = 1000
+"""With fewer cases the folds are dealt twice: one deal says little about them."""
+
+Member = Linear | Forest | Boosted
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fitted: everything but the data.
+
+    Attributes
+    ----------
+    columns : encoded columns, which trees see; the level columns behind them are for the linear member
+    strength, levels : the penalty of the linear member, and whether it sees the level columns
+    trees, leaf : number of extra trees, and the fewest cases in a leaf
+    rounds : of boosting
+    weights : name of each member -> its weight
+    """
+
+    columns: int
+    trees: int
+    leaf: int
+    strength: float = 0.03
+    levels: bool = False
+    rounds: int = 50
+    weights: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Held:
+    """Out-of-fold probabilities (n, classes) of each member's candidates, by their settings."""
+
+    targets: Codes
+    linear: dict[tuple[float, bool], Values]
+    forest: Values | None
+    boosted: dict[int, Values]
+    repeats: int
+
+
+def choose(plan: Plan, features: Values, targets: Codes, *, boosting: str | bool, folds: int,
+           context: Context) -> Plan:
+    """Choose the plan's penalty, rounds and weights on cases held out of training.
+
+    Where too few cases can be held out, the members count equally.
+    """
+    held = _hold_out(plan, features, targets, boosting is not False, folds, context)
+    names = ["linear"] + ["forest"] * (plan.trees > 0) + ["boosted"] * (boosting is True)
+    if held is None:
+        return replace(plan, weights={name: 1 / len(names) for name in names})
+    strength, levels = _simplest(held)
+    rounds = min(held.boosted, default=plan.rounds,
+                 key=lambda n: losses(held.boosted[n], held.targets).mean())
+    rows = np.arange(len(held.targets))
+    own = {"linear": held.linear[strength, levels][rows, held.targets]}
+    if held.forest is not None:
+        own["forest"] = held.forest[rows, held.targets]
+    without = np.column_stack(list(own.values()))
+    weights = weigh(without, held.repeats)
+    if held.boosted:
+        whole = np.column_stack([without, held.boosted[rounds][rows, held.targets]])
+        more = weigh(whole, held.repeats)
+        gain = np.log(np.maximum(whole @ more, 1e-6)) - np.log(np.maximum(without @ weights, 1e-6))
+        if boosting is True or better(gain, held.repeats):
+            own["boosted"], weights = whole[:, -1], more
+    return replace(plan, strength=strength, levels=levels, rounds=rounds,
+                   weights=dict(zip(own, weights.tolist(), strict=True)))
+
+
+def fit_all(plan: Plan, features: Values, targets: Codes, *, context: Context) -> dict[str, Member]:
+    """Fit the members that the plan gives a weight."""
+    found: dict[str, Member] = {}
+    for name in context.progress.track(list(plan.weights), "fitting", len(plan.weights)):
+        if name == "linear":
+            found[name] = fit_linear(features, targets, plan.strength, plan.levels, plan.columns)
+        elif name == "forest":
+            found[name] = Forest.fit(_extra_trees(plan, features, targets, context.seed))
+        else:
+            model = _boosting(plan.rounds, features[:, :plan.columns], targets, context.seed)
+            found[name] = Boosted.fit(model, int(targets.max()) + 1)
+    return found
+
+
+def fit_linear(features: Values, targets: Codes, strength: float, levels: bool, columns: int) -> Linear:
+    """Fit the linear member; without ``levels``, the coefficients of the level columns are 0."""
+    if levels:
+        return Linear.fit(features, targets, strength)
+    small = Linear.fit(features[:, :columns], targets, strength)
+    coef = np.zeros((len(small.coef), features.shape[1]))
+    coef[:, :columns] = small.coef
+    return Linear(coef, small.bias)
+
+
+def boosting_is_readable(features: Values, targets: Codes) -> bool:
+    """Say whether our reading of scikit-learn's boosted trees gives scikit-learn's own probabilities.
+
+    Their arrays are private, so that this is asked on a small fit before each use.
+    """
+    rows = np.random.default_rng(0).permutation(len(targets))[:500]
+    small, known = features[rows], np.unique(targets[rows], return_inverse=True)[1]
+    if known.max() == 0:
+        return False
+    try:
+        model = _boosting(3, small, known, seed=0)
+        ours = Boosted.fit(model, int(known.max()) + 1).predict(small)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+        return False
+    return bool(np.allclose(ours, model.predict_proba(small), rtol=0, atol=1e-9))
+
+
+def _hold_out(plan: Plan, features: Values, targets: Codes, boosting: bool, folds: int,
+              context: Context) -> Held | None:
+    """Predict each case with members that have not seen it."""
+    deals = 2 if len(targets) < SMALL else 1
+    rng = context.rng
+    jobs = []
+    for _ in range(deals):
+        numbers = fold_numbers(targets, folds, rng)
+        jobs += [(numbers != fold, np.flatnonzero(numbers == fold)) for fold in range(folds)]
+    kept: list[tuple[Codes, dict[Any, Values]]] = []
+    for train, rows in context.progress.track(jobs, "choosing", len(jobs)):
+        if len(rows) and len(np.unique(targets[train])) > 1 and not context.late():
+            kept.append((targets[rows], _candidates(plan, features, targets, train, rows, boosting, context)))
+    if sum(len(known) for known, _ in kept) < 2:
+        return None
+    known = np.concatenate([part for part, _ in kept])
+    whole = {key: np.concatenate([part[key] for _, part in kept]) for key in kept[0][1]}
+    linear = {key[1:]: values for key, values in whole.items() if key[0] == "linear"}
+    boosted = {key[1]: values for key, values in whole.items() if key[0] == "boosted"}
+    return Held(known, linear, whole.get(("forest",)), boosted, deals)
+
+
+def _candidates(plan: Plan, features: Values, targets: Codes, train: Codes, rows: Codes, boosting: bool,
+                context: Context) -> dict[Any, Values]:
+    """Fit every candidate on the rows ``train`` and predict ``rows``."""
+    found: dict[Any, Values] = {}
+    known, x, y = features[train], features[rows], targets[train]
+    for levels in (False, True)[:1 + (features.shape[1] > plan.columns)]:
+        for strength in STRENGTHS:
+            model = fit_linear(known, y, strength, levels, plan.columns)
+            found["linear", strength, levels] = model.predict(x)
+    if plan.trees > 0:
+        forest = _extra_trees(plan, known, y, context.seed)
+        found["forest",] = forest.predict_proba(x[:, :plan.columns])
+    if boosting:
+        most = _rounds(int(targets.max()) + 1)
+        boosted = _boosting(most, known[:, :plan.columns], y, context.seed)
+        for done, chances in enumerate(boosted.staged_predict_proba(x[:, :plan.columns]), start=1):
+            if done in (most // 8, most // 4, most // 2, most):
+                found["boosted", done] = chances
+    return found
+
+
+def _simplest(held: Held) -> tuple[float, bool]:
+    """Return the strongest penalty whose loss lies within one standard error of the lowest.
+
+    The one-standard-error rule (Breiman et al., CART, 1984), on paired differences.
+    """
+    loss = {key: losses(values, held.targets) for key, values in held.linear.items()}
+    best = min(loss, key=lambda key: loss[key].mean())
+    near = [key for key in loss if key[1] == best[1] and not better(loss[key] - loss[best], held.repeats)]
+    return min(near, key=lambda key: key[0])
+
+
+def _rounds(classes: int) -> int:
+    return max(8, min(200, BUDGET // (classes if classes > 2 else 1)))
+
+
+def _extra_trees(plan: Plan, features: Values, targets: Codes, seed: int) -> Any:
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    # Beyond 2,000 leaves a tree of a hundred thousand cases only grows on disk.
+    leaf = max(plan.leaf, len(targets) // 2000)
+    jobs = min(4, os.cpu_count() or 1) if len(targets) > SMALL else None
+    model = ExtraTreesClassifier(plan.trees, min_samples_leaf=leaf, random_state=seed, n_jobs=jobs)
+    return model.fit(features[:, :plan.columns], targets)
+
+
+def _boosting(rounds: int, features: Values, targets: Codes, seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    small = len(targets) < SMALL
+    model = HistGradientBoostingClassifier(
+        learning_rate=0.05 if small else 0.1, max_iter=rounds, max_leaf_nodes=8 if small else 31,
+        min_samples_leaf=10 if small else 20, l2_regularization=1.0, early_stopping=False, random_state=seed)
+    return model.fit(features, targets)
