@@ -3,8 +3,8 @@
 They are the demo of ``medtasks run diagnosis`` and the truth that tests of explanations need: a heat map must
 peak inside the lesion (the pointing game of Zhang et al. 2018, doi:10.1007/s11263-017-1059-x).
 
-Lengths are in *body units*: the film spans [-1, 1] to the right (``u``) and down (``v``) before the patient is
-turned, moved and scaled. As on any frontal chest film, the patient's left is at the viewer's right.
+Lengths are in *body units*: the film spans [-1, 1] to the right (``u``) and down (``v``) before the patient
+is turned, moved and scaled. As on any frontal chest film, the patient's left is at the viewer's right.
 Brightness is X-ray attenuation, 0 (air) to about 1 (bone).
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,14 @@ from medtasks.cases import Images
 from medtasks.dataset import Dataset, NamedDataset, Origin
 from medtasks.errors import DataError, suggest
 
-Field = npt.NDArray[np.float32]
-"""One value per film and pixel, (n, size, size); or per film, (n, 1, 1), which broadcasts against it."""
+Field = npt.NDArray[np.floating[Any]]
+"""float32: one value per film and pixel, (n, size, size), or per film, (n, 1, 1), which broadcasts."""
 Values = Mapping[str, Field]
 
 FINDINGS = ("normal", "nodule", "effusion", "pneumonia")
 """What a film shows: the classes, in the order of their codes."""
 NODULE, EFFUSION, PNEUMONIA = 1, 2, 3
+Shots = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
 VARIANTS: Mapping[str, tuple[int, int]] = {"full": (800, 64), "small": (240, 32)}
 """The number of films and their side in pixels."""
 FILMS_PER_PATIENT = (0.7, 0.2, 0.1)
@@ -43,26 +44,59 @@ EDGE = 0.018  # how soft an outline is, in body units: half a pixel of a film of
 Ranges = Mapping[str, tuple[float, float]]
 # Each value is drawn evenly from its range. What belongs to a patient stays the same on all their films.
 ANATOMY: Ranges = {
-    "body_width": (0.86, 1.02), "shoulder": (-0.98, -0.86), "tissue": (0.50, 0.60),
-    "apex": (-0.80, -0.68), "medial": (0.10, 0.16), "mediastinum": (0.10, 0.15),
-    "spine_bend": (-0.04, 0.04), "vertebra": (0.16, 0.20),
-    "heart_u": (0.10, 0.18), "heart_v": (0.22, 0.36), "heart_width": (0.26, 0.38), "heart_height": (0.24, 0.31),
-    "rib_gap": (0.19, 0.24), "rib_phase": (0.0, 1.0), "rib_slope": (0.10, 0.40), "rib_bright": (0.04, 0.09),
-    "clavicle": (-0.72, -0.62), "clavicle_slope": (-0.25, -0.05), "hilum": (0.04, 0.12), "breast": (0.0, 0.06),
+    "body_width": (0.86, 1.02),
+    "shoulder": (-0.98, -0.86),
+    "tissue": (0.50, 0.60),
+    "apex": (-0.80, -0.68),
+    "medial": (0.10, 0.16),
+    "mediastinum": (0.10, 0.15),
+    "spine_bend": (-0.04, 0.04),
+    "vertebra": (0.16, 0.20),
+    "heart_u": (0.10, 0.18),
+    "heart_v": (0.22, 0.36),
+    "heart_width": (0.26, 0.38),
+    "heart_height": (0.24, 0.31),
+    "rib_gap": (0.19, 0.24),
+    "rib_phase": (0.0, 1.0),
+    "rib_slope": (0.10, 0.40),
+    "rib_bright": (0.03, 0.07),
+    "clavicle": (-0.72, -0.62),
+    "clavicle_slope": (-0.25, -0.05),
+    "hilum": (0.04, 0.12),
+    "breast": (0.0, 0.06),
 }
 LUNG: Ranges = {  # each lung has its own
-    "width": (0.54, 0.68), "dome": (0.40, 0.56), "dome_bend": (0.08, 0.20), "blackness": (0.62, 0.74),
+    "width": (0.54, 0.68),
+    "dome": (0.40, 0.56),
+    "dome_bend": (0.08, 0.20),
+    "blackness": (0.62, 0.74),
 }
 POSE: Ranges = {  # each film has its own: how the patient stood, how the film was taken
-    "turn": (-0.10, 0.10), "shift_u": (-0.08, 0.08), "shift_v": (-0.07, 0.07), "scale": (0.92, 1.08),
-    "breath": (-0.05, 0.05), "exposure": (0.36, 0.50), "gamma": (0.80, 1.25), "blur": (0.0, 0.7),
-    "noise": (0.010, 0.030), "vignette": (0.0, 0.12), "heel": (-0.08, 0.08),
-    "wire": (0.0, 1.0), "wire_u": (-0.8, 0.8), "wire_bend": (-0.5, 0.5), "wire_end": (-0.6, -0.1),
+    "turn": (-0.10, 0.10),
+    "shift_u": (-0.08, 0.08),
+    "shift_v": (-0.07, 0.07),
+    "scale": (0.92, 1.08),
+    "breath": (-0.05, 0.05),
+    "exposure": (0.36, 0.50),
+    "gamma": (0.80, 1.25),
+    "blur": (0.0, 0.7),
+    "noise": (0.008, 0.024),
+    "vignette": (0.0, 0.12),
+    "heel": (-0.08, 0.08),
+    "wire": (0.0, 1.0),
+    "wire_u": (-0.8, 0.8),
+    "wire_bend": (-0.5, 0.5),
+    "wire_end": (-0.6, -0.1),
     "marker": (0.0, 1.0),
 }
-LESION: Ranges = {  # the side, and within the lung the height (0 apex, 1 dome) and breadth (0 medial, 1 lateral)
-    "side": (-1.0, 1.0), "height": (0.18, 0.85), "breadth": (0.35, 0.80), "severity": (0.0, 1.0),
-    "size": (0.0, 1.0), "shape": (0.7, 1.4), "meniscus": (0.06, 0.22),
+LESION: Ranges = {  # the side; in the lung, the height (0 apex, 1 dome) and breadth (0 medial, 1 lateral)
+    "side": (-1.0, 1.0),
+    "height": (0.18, 0.85),
+    "breadth": (0.35, 0.80),
+    "severity": (0.0, 1.0),
+    "size": (0.0, 1.0),
+    "shape": (0.7, 1.4),
+    "meniscus": (0.08, 0.28),
 }
 WAVES = 6  # plane waves that make up the patches of a pneumonia
 
@@ -107,10 +141,22 @@ class Phantom(NamedDataset):
         films = draw(n, size, seed)
         ids = [f"film-{row:04d}" for row in range(n)]
         groups = np.array([f"patient-{number:04d}" for number in films.patient], dtype=object)
-        origin = Origin("phantom", self.title, "Apache-2.0", synthetic=True,
-                        notes=("Drawn by medtasks' own code: nothing here is a patient.",))
-        return Dataset(Images(ids, films.pixels), films.finding, names=("finding",), classes=FINDINGS,
-                       groups=groups, extra={"mask": films.mask}, origin=origin)
+        origin = Origin(
+            "phantom",
+            self.title,
+            "Apache-2.0",
+            synthetic=True,
+            notes=("Drawn by medtasks' own code: nothing here is a patient.",),
+        )
+        return Dataset(
+            Images(ids, films.pixels),
+            films.finding,
+            names=("finding",),
+            classes=FINDINGS,
+            groups=groups,
+            extra={"mask": films.mask},
+            origin=origin,
+        )
 
 
 def draw(n: int, size: int, seed: int) -> Films:
@@ -128,8 +174,10 @@ def draw(n: int, size: int, seed: int) -> Films:
     Examples
     --------
     >>> films = draw(4, 32, seed=0)
-    >>> films.pixels.shape, films.mask.any(axis=(1, 2)).sum() == (films.finding > 0).sum()
-    ((4, 32, 32), True)
+    >>> films.pixels.shape
+    (4, 32, 32)
+    >>> bool((films.mask.any(axis=(1, 2)) == (films.finding > 0)).all())
+    True
     """
     rng = np.random.default_rng(seed)
     patient = _patients(n, rng)
@@ -141,8 +189,9 @@ def draw(n: int, size: int, seed: int) -> Films:
     lesion = _sample(LESION, people, rng) | _waves(people, rng)
     pose = _sample(POSE, n, rng)
     own = {**_take(body, patient), **_take(lesion, patient), **pose}
-    parts = [_expose(_take(own, rows), finding[rows], size, rng)
-             for rows in np.array_split(np.arange(n), -(-n // BATCH))]
+    parts = [
+        _expose(_take(own, rows), finding[rows], size, rng) for rows in np.array_split(np.arange(n), -(-n // BATCH))
+    ]
     pixels, healthy, mask, lungs = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Films(pixels, healthy, mask, lungs, finding, patient)
 
@@ -159,7 +208,7 @@ def _sample(ranges: Ranges, n: int, rng: np.random.Generator) -> dict[str, Field
 
 def _waves(n: int, rng: np.random.Generator) -> dict[str, Field]:
     """Draw directions and phases of `WAVES` plane waves with wavelengths of 0.15 to 0.35 body units."""
-    found = {}
+    found: dict[str, Field] = {}
     for k in range(WAVES):
         angle, number = rng.uniform(0, 2 * np.pi, n), 2 * np.pi / rng.uniform(0.15, 0.35, n)
         parts = {"u": number * np.cos(angle), "v": number * np.sin(angle), "phase": rng.uniform(0, 2 * np.pi, n)}
@@ -208,56 +257,68 @@ def _lung(p: Values, side: str, u: Field, v: Field) -> _Lung:
 
 
 def _chest(p: Values, u: Field, v: Field, lungs: tuple[_Lung, _Lung]) -> tuple[Field, Field]:
-    """Return the attenuation of a chest without a lesion, and of the body's outline alone (1 inside)."""
+    """Return the attenuation of a chest without a lesion, and how airy each pixel is (1 lung, 0 no lung)."""
     right, left = lungs
     neck = 0.24  # half its width; the shoulders slope from there
     shoulder = p["shoulder"] + 0.22 * np.maximum(np.abs(u) - neck, 0) - 0.6 * _inside(neck - np.abs(u))
     body = _inside(np.minimum(p["body_width"] + 0.04 * v - np.abs(u), v - shoulder))
     middle = u - p["spine_bend"] * np.sin(2 * v)
-    heart = _inside(0.3 * (1 - ((u - p["heart_u"] - 0.25 * (v - p["heart_v"])) / p["heart_width"]) ** 2
-                           - ((v - p["heart_v"]) / p["heart_height"]) ** 2))
+    heart = _inside(
+        0.3
+        * (
+            1
+            - ((u - p["heart_u"] - 0.25 * (v - p["heart_v"])) / p["heart_width"]) ** 2
+            - ((v - p["heart_v"]) / p["heart_height"]) ** 2
+        )
+    )
     aorta = _inside(0.1 - np.hypot(u - 0.13, v + 0.30))  # the aortic knob, at the patient's left
     media = np.maximum(_inside(p["mediastinum"] - np.abs(middle)), np.maximum(heart, 0.8 * aorta))
-    air = (right.blackness * right.field + left.blackness * left.field) * (1 - 0.88 * media)
-    density = body * p["tissue"] * (1 - air)
+    air = 1 - 0.88 * media  # heart and mediastinum leave little of the lung before and behind them
+    density = body * p["tissue"] * (1 - air * (right.blackness * right.field + left.blackness * left.field))
     ribs = (v - p["rib_slope"] * np.abs(u) + 0.55 * u * u) / p["rib_gap"] + p["rib_phase"]
-    cage = _inside(p["body_width"] - 0.10 - np.abs(u)) * _inside(0.62 - v)  # no ribs in the flank and the belly
+    cage = _inside(p["body_width"] - 0.10 - np.abs(u)) * _inside(0.62 - v)  # none in flank and belly
     density += p["rib_bright"] * _bell(np.sin(np.pi * ribs), 0.45) * cage * body
     discs = 0.8 + 0.2 * np.sin(2 * np.pi * v / p["vertebra"])
     density += 0.13 * discs * _bell(middle, 0.085) * body
     line = v - p["clavicle"] - p["clavicle_slope"] * np.abs(u)
     density += 0.11 * _bell(line, 0.035) * _inside(np.abs(u) - 0.09) * _inside(0.75 - np.abs(u)) * body
     for lung in lungs:
-        density += p["hilum"] * np.exp(-(lung.breadth / 0.30) ** 2 - ((lung.height - 0.55) / 0.20) ** 2) * lung.field
+        hilum = _bell(lung.breadth, 0.30) * _bell(lung.height - 0.55, 0.20)
+        density += p["hilum"] * hilum * lung.field
         density += p["breast"] * _bell(np.hypot(lung.breadth - 0.55, 1.4 * (lung.height - 0.9)), 0.35) * body
-    return density, body
+    return density, air
 
 
-def _lesion(p: Values, finding: npt.NDArray[np.int64], u: Field, v: Field, lungs: tuple[_Lung, _Lung]) -> Field:
+def _lesion(
+    p: Values, finding: npt.NDArray[np.int64], u: Field, v: Field, lungs: tuple[_Lung, _Lung], air: Field
+) -> Field:
     """Return what the lesion adds to the attenuation, (n, size, size); zero on normal films."""
     at_left = p["side"] > 0
     field, height, breadth, above, blackness = (
         np.where(at_left, getattr(lungs[1], name), getattr(lungs[0], name))
-        for name in ("field", "height", "breadth", "above", "blackness"))
+        for name in ("field", "height", "breadth", "above", "blackness")
+    )
     severity, size = p["severity"], p["size"]
     # Distances from the lesion's centre in body units; a lung is about 0.6 wide and 1.2 high.
     du, dv = 0.6 * (breadth - p["breadth"]), 1.2 * (height - p["height"])
 
-    nodule = (0.13 + 0.20 * severity) * np.exp(-(np.hypot(du, dv) / (0.065 + 0.065 * size)) ** 4)
+    nodule = (0.18 + 0.20 * severity) * np.exp(-((np.hypot(du, dv) / (0.065 + 0.065 * size)) ** 4))
 
-    level = 0.10 + 0.40 * size + p["meniscus"] * np.abs(breadth) ** 3  # the fluid climbs up the chest wall
-    fluid = 0.95 * p["tissue"] * blackness * _inside((level - above) / 2)
+    # Fluid takes the place of air, dense as the belly: it hides the diaphragm, and climbs up the chest wall.
+    level = 0.03 + 0.38 * size + p["meniscus"] * np.abs(breadth) ** 3
+    fluid = 0.95 * p["tissue"] * blackness * air * _inside((level - above) / 2)
 
     patches = np.zeros_like(du)
     for k in range(WAVES):
         patches += np.sin(p[f"wave{k}_u"] * u + p[f"wave{k}_v"] * v + p[f"wave{k}_phase"])
-    extent = 0.17 + 0.15 * size
+    extent = 0.19 + 0.15 * size
     lobe = _bell(np.hypot(du * p["shape"], dv / p["shape"]), extent)
-    infiltrate = (0.13 + 0.18 * severity) * lobe * np.clip(0.65 + 0.30 * patches, 0.05, 1.6)
+    infiltrate = (0.16 + 0.14 * severity) * lobe * np.clip(1 + 0.30 * patches, 0.2, 1.8)
 
     kind = finding[:, None, None]
-    added: Field = field * np.select([kind == NODULE, kind == EFFUSION, kind == PNEUMONIA],
-                                     [nodule, fluid, infiltrate], np.float32(0))
+    added: Field = field * np.select(
+        [kind == NODULE, kind == EFFUSION, kind == PNEUMONIA], [nodule, fluid, infiltrate], np.float32(0)
+    )
     return added
 
 
@@ -268,23 +329,24 @@ def _overlays(p: Values, x: Field, y: Field, u: Field, v: Field) -> Field:
     lead = np.maximum(0.5 * _bell(path, 0.02) * _inside(end - v), _bell(np.hypot(path, v - end), 0.045))
     right = np.where(p["marker"] < 0.5, -1, 1)  # which upper corner; one film in five has no marker
     mx, my = x - right * 0.84, y + 0.84
-    letter = np.maximum(_inside(0.02 - np.abs(mx + 0.05)) * _inside(0.09 - np.abs(my)),
-                        _inside(0.06 - np.abs(mx)) * _inside(0.02 - np.abs(my - 0.08)))
+    letter = np.maximum(
+        _inside(0.02 - np.abs(mx + 0.05)) * _inside(0.09 - np.abs(my)),
+        _inside(0.06 - np.abs(mx)) * _inside(0.02 - np.abs(my - 0.08)),
+    )
     shown: Field = 0.35 * lead * (p["wire"] < 0.5) + 0.6 * letter * (np.abs(p["marker"] - 0.5) > 0.1)
     return shown
 
 
-def _expose(p: Values, finding: npt.NDArray[np.int64], size: int, rng: np.random.Generator) -> tuple[
-        npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _expose(p: Values, finding: npt.NDArray[np.int64], size: int, rng: np.random.Generator) -> Shots:
     """Take the films: pixels with and without the lesion, the lesion's mask, the lung fields."""
-    axis = ((np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1)
+    axis = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
     x, y = axis[None, None, :], axis[None, :, None]
     cos, sin = np.cos(p["turn"]) / p["scale"], np.sin(p["turn"]) / p["scale"]
     u = cos * (x - p["shift_u"]) + sin * (y - p["shift_v"])
     v = -sin * (x - p["shift_u"]) + cos * (y - p["shift_v"])
     lungs = _lung(p, "right", u, v), _lung(p, "left", u, v)
-    chest, _ = _chest(p, u, v, lungs)
-    added = _lesion(p, finding, u, v, lungs)
+    chest, air = _chest(p, u, v, lungs)
+    added = _lesion(p, finding, u, v, lungs, air)
     noise = p["noise"] * rng.standard_normal((len(finding), size, size), dtype=np.float32)
     shade = (1 - p["vignette"] * (x * x + y * y) / 2) * (1 + p["heel"] * y)
     overlays = _overlays(p, x, y, u, v)
@@ -298,8 +360,7 @@ def _expose(p: Values, finding: npt.NDArray[np.int64], size: int, rng: np.random
     # Automatic exposure: every film is brought to a mean that knows nothing of the finding. The healthy
     # twin is taken at the same setting, so the two differ by the lesion alone.
     gain = p["exposure"] / ill.mean(axis=(1, 2), keepdims=True)
-    pixels, healthy = (np.clip(np.rint(255 * (gain * seen + noise)), 0, 255).astype(np.uint8)
-                       for seen in (ill, well))
+    pixels, healthy = (np.clip(np.rint(255 * (gain * seen + noise)), 0, 255).astype(np.uint8) for seen in (ill, well))
     peak = added.max(axis=(1, 2), keepdims=True)
-    return pixels, healthy, (added > MASK_SHARE * peak) & (peak > 0), np.maximum(
-        lungs[0].field, lungs[1].field) > 0.5
+    fields = np.maximum(lungs[0].field, lungs[1].field) > 0.5
+    return pixels, healthy, (added > MASK_SHARE * peak) & fields, fields

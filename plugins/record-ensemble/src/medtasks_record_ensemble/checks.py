@@ -57,7 +57,8 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         If it cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves a damaged file open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         refuse(f"{path.name} cannot be read ({type(error).__name__})")

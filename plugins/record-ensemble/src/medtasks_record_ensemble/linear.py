@@ -41,7 +41,7 @@ class Linear:
         classes = int(targets.max()) + 1
         if classes == 1 or features.shape[1] == 0:
             return cls(np.zeros((classes, features.shape[1])), np.log(np.bincount(targets) / len(targets)))
-        model = LogisticRegression(C=strength, max_iter=1000, tol=1e-5)
+        model = LogisticRegression(C=strength, max_iter=1000)
         with warnings.catch_warnings():
             # Beyond 1,000 steps the fit moves in digits that no probability shows.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -49,6 +49,10 @@ class Linear:
         if classes == 2:  # scikit-learn keeps one row then: the score of class 1 against 0
             return cls(np.vstack([0 * model.coef_, model.coef_]), np.array([0.0, model.intercept_[0]]))
         return cls(np.array(model.coef_), np.array(model.intercept_))
+
+    def sharpened(self, factor: float) -> Self:
+        """Return the model with all scores times ``factor``."""
+        return type(self)(self.coef * factor, self.bias * factor)
 
     def scores(self, features: Values) -> Values:
         """Return (n, classes) scores, before the softmax; a row's scores do not depend on its neighbours."""

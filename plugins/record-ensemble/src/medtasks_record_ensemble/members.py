@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from medtasks.model import Context
-from medtasks_record_ensemble.blend import better, fold_numbers, losses, weigh
+from medtasks_record_ensemble.blend import better, fold_numbers, losses, sharpen, sharpness, weigh
 from medtasks_record_ensemble.checks import Codes, Values
 from medtasks_record_ensemble.linear import Linear
 from medtasks_record_ensemble.trees import Boosted, Forest
@@ -18,6 +18,8 @@ STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Inverse L2 penalties of the logistic regression, from strong to weak."""
 BUDGET = 2000
 """Boosted trees at most, over all classes."""
+LARGE = 20_000
+"""From so many cases on, fits use all threads."""
 SMALL = 1000
 """With fewer cases the folds are dealt twice: one deal says little about them."""
 
@@ -32,6 +34,7 @@ class Plan:
     ----------
     columns : encoded columns, which trees see; the level columns behind them are for the linear member
     strength, levels : the penalty of the linear member, and whether it sees the level columns
+    factor : on the linear member's scores
     trees, leaf : number of extra trees, and the fewest cases in a leaf
     rounds : of boosting
     weights : name of each member -> its weight
@@ -42,6 +45,7 @@ class Plan:
     leaf: int
     strength: float = 0.03
     levels: bool = False
+    factor: float = 1.0
     rounds: int = 50
     weights: dict[str, float] = field(default_factory=dict)
 
@@ -67,11 +71,11 @@ def choose(plan: Plan, features: Values, targets: Codes, *, boosting: str | bool
     names = ["linear"] + ["forest"] * (plan.trees > 0) + ["boosted"] * (boosting is True)
     if held is None:
         return replace(plan, weights={name: 1 / len(names) for name in names})
-    strength, levels = _simplest(held)
+    strength, levels, factor = _simplest(held)
     rounds = min(held.boosted, default=plan.rounds,
                  key=lambda n: losses(held.boosted[n], held.targets).mean())
     rows = np.arange(len(held.targets))
-    own = {"linear": held.linear[strength, levels][rows, held.targets]}
+    own = {"linear": sharpen(held.linear[strength, levels], factor)[rows, held.targets]}
     if held.forest is not None:
         own["forest"] = held.forest[rows, held.targets]
     without = np.column_stack(list(own.values()))
@@ -82,7 +86,7 @@ def choose(plan: Plan, features: Values, targets: Codes, *, boosting: str | bool
         gain = np.log(np.maximum(whole @ more, 1e-6)) - np.log(np.maximum(without @ weights, 1e-6))
         if boosting is True or better(gain, held.repeats):
             own["boosted"], weights = whole[:, -1], more
-    return replace(plan, strength=strength, levels=levels, rounds=rounds,
+    return replace(plan, strength=strength, levels=levels, factor=factor, rounds=rounds,
                    weights=dict(zip(own, weights.tolist(), strict=True)))
 
 
@@ -91,7 +95,8 @@ def fit_all(plan: Plan, features: Values, targets: Codes, *, context: Context) -
     found: dict[str, Member] = {}
     for name in context.progress.track(list(plan.weights), "fitting", len(plan.weights)):
         if name == "linear":
-            found[name] = fit_linear(features, targets, plan.strength, plan.levels, plan.columns)
+            linear = fit_linear(features, targets, plan.strength, plan.levels, plan.columns)
+            found[name] = linear.sharpened(plan.factor)
         elif name == "forest":
             found[name] = Forest.fit(_extra_trees(plan, features, targets, context.seed))
         else:
@@ -108,6 +113,18 @@ def fit_linear(features: Values, targets: Codes, strength: float, levels: bool, 
     coef = np.zeros((len(small.coef), features.shape[1]))
     coef[:, :columns] = small.coef
     return Linear(coef, small.bias)
+
+
+def threads(cases: int) -> Any:
+    """Return a context in which small fits run on one thread.
+
+    OpenMP's threads wait by spinning: beside other busy processes a boosting of 0.06 s has taken 32 s on two
+    cores. Only large fits gain from them.
+    """
+    import sklearn.ensemble  # noqa: F401 - limits reach only libraries that are loaded already
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
+    return threadpool_limits(1 if cases < LARGE else None)
 
 
 def boosting_is_readable(features: Values, targets: Codes) -> bool:
@@ -170,15 +187,18 @@ def _candidates(plan: Plan, features: Values, targets: Codes, train: Codes, rows
     return found
 
 
-def _simplest(held: Held) -> tuple[float, bool]:
+def _simplest(held: Held) -> tuple[float, bool, float]:
     """Return the strongest penalty whose loss lies within one standard error of the lowest.
 
-    The one-standard-error rule (Breiman et al., CART, 1984), on paired differences.
+    The one-standard-error rule (Breiman et al., CART, 1984), on paired differences, each candidate with the
+    factor on its scores that suits it best: penalty, whether level columns are seen, factor.
     """
-    loss = {key: losses(values, held.targets) for key, values in held.linear.items()}
+    factor = {key: sharpness(values, held.targets, held.repeats) for key, values in held.linear.items()}
+    loss = {key: losses(sharpen(values, factor[key]), held.targets) for key, values in held.linear.items()}
     best = min(loss, key=lambda key: loss[key].mean())
     near = [key for key in loss if key[1] == best[1] and not better(loss[key] - loss[best], held.repeats)]
-    return min(near, key=lambda key: key[0])
+    chosen = min(near, key=lambda key: key[0])
+    return (*chosen, factor[chosen])
 
 
 def _rounds(classes: int) -> int:

@@ -13,11 +13,12 @@ import pydantic
 
 from medtasks.cases import Cases, Records
 from medtasks.dataset import Dataset
-from medtasks.model import Config, Context, Model
+from medtasks.model import Config as BaseConfig
+from medtasks.model import Context, Model
 from medtasks_record_ensemble.checks import Codes, Values, read_arrays, read_json, refuse, require, take
 from medtasks_record_ensemble.features import Features
 from medtasks_record_ensemble.linear import Linear
-from medtasks_record_ensemble.members import Member, Plan, boosting_is_readable, choose, fit_all
+from medtasks_record_ensemble.members import Member, Plan, boosting_is_readable, choose, fit_all, threads
 from medtasks_record_ensemble.trees import Boosted, Forest
 
 MEMBERS: dict[str, type[Linear] | type[Forest] | type[Boosted]] = {
@@ -45,7 +46,7 @@ class RecordEnsemble(Model):
     task: ClassVar[str] = "diagnosis"
     accepts: ClassVar[str] = "records"
 
-    class Config(Config):
+    class Config(BaseConfig):
         """Hyper-parameters of the record ensemble."""
 
         trees: int = pydantic.Field(default=200, ge=0, le=5000)
@@ -68,8 +69,9 @@ class RecordEnsemble(Model):
         features = self.features.transform(_records(train.cases))
         self.classes = len(train.classes)
         self.present, targets = np.unique(train.targets, return_inverse=True)
-        plan = self._choose(features, targets.astype(np.int64), context)
-        self.members = fit_all(plan, features, targets.astype(np.int64), context=context)
+        with threads(len(train)):
+            plan = self._choose(features, targets.astype(np.int64), context)
+            self.members = fit_all(plan, features, targets.astype(np.int64), context=context)
         self.weights = plan.weights
         shares = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weights.items())
         context.progress.note(f"blend: {shares}; inverse penalty {plan.strength:g}")

@@ -1,0 +1,82 @@
+"""Hyper-parameters."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from medtasks.model import Config
+
+
+class TrainingConfig(Config):
+    """What every network here is trained with."""
+
+    epochs: int = Field(12, ge=1)
+    """Passes over the training images."""
+    batch: int = Field(64, ge=1)
+    """Images per step."""
+    balanced: bool = True
+    """Weigh classes so that each counts the same, however rare."""
+    patience: int = Field(10, ge=1)
+    """Stop when the validation log-loss has not improved for this many epochs, and take the best ones' weights."""
+    precision: Literal["auto", "float32", "mixed"] = "auto"
+    """`mixed` computes in bfloat16 where that is safe; `auto` does so on a GPU."""
+
+
+class ImageCNNConfig(TrainingConfig):
+    """Hyper-parameters of `diagnosis.image-cnn`; chosen on PneumoniaMNIST's training and validation parts alone."""
+
+    size: int = Field(0, ge=0, le=512)
+    """Side of the square that images are brought to, in pixels; 0 takes the images' own, within 28 and 64."""
+    width: int = Field(24, ge=4)
+    """Channels of the first stage; they double from stage to stage."""
+    blocks: tuple[int, ...] = Field((1, 1, 1), min_length=1, max_length=5)
+    """Residual blocks of each stage."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of the embedding that is dropped in training."""
+    members: int = Field(3, ge=1, le=20)
+    """Networks in the ensemble, in turn with images standardised one by one and as they are."""
+    views: int = Field(8, ge=1, le=64)
+    """Versions of each image that are averaged when predicting; 1 takes the image alone."""
+    least_steps: int = Field(0, ge=0)
+    """Small data get more epochs until training has this many steps; 0 keeps to `epochs`."""
+    rate: float = Field(4e-3, gt=0)
+    """Peak learning rate of AdamW."""
+    decay: float = Field(0.02, ge=0)
+    """Weight decay of AdamW, on kernels alone."""
+    smoothing: float = Field(0.05, ge=0, lt=1)
+    """Label smoothing."""
+    flip: bool = False
+    """Whether a mirrored image may occur: not in the chest, where left is not right."""
+    rotation: float = Field(15.0, ge=0, le=180)
+    """Degrees to either side by which images are turned."""
+    zoom: float = Field(0.2, ge=0, le=1)
+    """Log of the largest change of scale."""
+    shift: float = Field(0.1, ge=0, le=0.5)
+    """Largest shift, as a share of the side."""
+    intensity: float = Field(1.0, ge=0, le=2)
+    """Strength of the changes of contrast, brightness, gamma, sharpness and shading; 0 switches them off."""
+    keep: float = Field(0.5, ge=0, le=1)
+    """Share of the images left as they are."""
+
+
+class SeedCNNConfig(TrainingConfig):
+    """Hyper-parameters of `diagnosis.seed-cnn`; the defaults are the founding article's choices."""
+
+    epochs: int = Field(10, ge=1)
+    """Passes over the training images."""
+    batch: int = Field(32, ge=1)
+    """Images per step."""
+    balanced: bool = False
+    """Weigh classes so that each counts the same, however rare."""
+    size: int = Field(224, ge=8, le=512)
+    """Side of the square that images are brought to, in pixels."""
+    channels: Literal[1, 3] = 3
+    """1 for grey, 3 for colour (grey images are repeated)."""
+    filters: int = Field(32, ge=1)
+    """Filters of the convolution."""
+    dense: int = Field(128, ge=1)
+    """Units of the dense layer."""
+    rate: float = Field(1e-3, gt=0)
+    """Learning rate of Adam."""

@@ -1,0 +1,193 @@
+"""Fitting one network: batches, schedule, class weights, early stopping, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks.cases import Images
+from medtasks.dataset import Dataset
+from medtasks.model import Context
+from medtasks_image_cnn.backend import Device, load_keras
+from medtasks_image_cnn.config import TrainingConfig
+
+Array = npt.NDArray[Any]
+Change = Callable[[Array, np.random.Generator], Array]
+
+HELD_BYTES = 2 * 2**30
+"""Training images are held in memory up to this size; larger sets are decoded anew in each epoch."""
+PREDICT_BATCH = 256
+
+
+class Pixels:
+    """Images at the network's size: held in memory if they fit, else decoded when asked for."""
+
+    def __init__(self, images: Images, size: int, channels: int) -> None:
+        self.images, self.size, self.channels = images, (size, size), channels
+        fits = 4 * len(images) * size * size * channels <= HELD_BYTES
+        self.held = images.load(self.size, channels) if fits else None
+
+    def take(self, rows: Array) -> Array:
+        """Return (rows, size, size, channels) in [0, 1]."""
+        if self.held is not None:
+            found: Array = self.held[rows]
+            return found
+        return self.images.load(self.size, self.channels, rows)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How one network is fitted: its hyper-parameters, seed, change of images, label smoothing and optimiser.
+
+    ``optimiser`` takes the number of steps and returns a Keras optimiser.
+    """
+
+    config: TrainingConfig
+    seed: int
+    optimiser: Callable[[int], Any]
+    change: Change | None = None
+    smoothing: float = 0.0
+    epochs: int = 1
+
+
+def fit(
+    build: Callable[[], Any],
+    how: Fit,
+    train: Dataset,
+    pixels: Pixels,
+    valid: Dataset,
+    valid_pixels: Pixels,
+    device: Device,
+    context: Context,
+    place: str,
+) -> list[Array]:
+    """Train one network and return its weights.
+
+    The seed of each epoch is its own, so that a training that goes on from a checkpoint ends with the very
+    weights of one that was never interrupted (on one CPU).
+    """
+    keras = load_keras()
+    keras.utils.set_random_seed(how.seed)
+    epochs, steps = how.epochs, math.ceil(len(train) / how.config.batch)
+    with device.scope():
+        model = build()
+        model.compile(
+            optimizer=how.optimiser(steps * epochs),
+            loss=keras.losses.CategoricalCrossentropy(label_smoothing=how.smoothing),
+            # XLA on a CPU made convolutional nets slower here, and costs seconds to compile
+            jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+        )
+        model.optimizer.build(model.trainable_variables)
+        state = _State(model, context.checkpoint / place if context.checkpoint else None)
+        for epoch in context.progress.track(range(state.epoch, epochs), place, epochs - state.epoch):
+            batches = _batches(keras, train, pixels, how, epoch)
+            model.fit(batches, epochs=epoch + 1, initial_epoch=epoch, verbose=0, shuffle=False)
+            loss = _log_loss(model, valid_pixels, valid)
+            state.after(epoch, loss)
+            if epoch - state.best_epoch >= how.config.patience or context.late():
+                state.restore_best()
+                break
+        weights: list[Array] = [np.asarray(weight) for weight in model.get_weights()]
+        return weights
+
+
+def class_weights(targets: Array, classes: int) -> npt.NDArray[np.float32]:
+    """Return n / (classes x count) for each class: each weighs the same, the mean over cases is 1."""
+    counts = np.maximum(np.bincount(targets, minlength=classes), 1)
+    return (len(targets) / (classes * counts)).astype(np.float32)
+
+
+class _State:
+    """How far a training is: kept after each epoch, taken up again when it starts anew."""
+
+    def __init__(self, model: Any, folder: Path | None) -> None:
+        self.model, self.folder = model, folder
+        self.epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
+        self.best: list[Array] = []
+        if folder is not None and (folder / "state.json").is_file():
+            self._resume(folder)
+
+    def after(self, epoch: int, loss: float) -> None:
+        """Note that an epoch is done."""
+        self.epoch = epoch + 1
+        if loss < self.best_loss:
+            self.best_epoch, self.best_loss = epoch, loss
+            self.best = [np.asarray(weight) for weight in self.model.get_weights()]
+        if self.folder is not None:
+            self._keep(self.folder)
+
+    def restore_best(self) -> None:
+        """Go back to the epoch with the lowest validation log-loss."""
+        if self.best:
+            self.model.set_weights(self.best)
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def _keep(self, folder: Path) -> None:
+        """Write arrays first and the small file that makes them count last, so that a crash cannot mix epochs."""
+        keras = load_keras()
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"epoch-{self.epoch}.npz"
+        arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
+        arrays |= {f"b{i}": weight for i, weight in enumerate(self.best)}
+        np.savez(folder / name, allow_pickle=False, **arrays)
+        note = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_loss": self.best_loss, "arrays": name}
+        fresh = folder / "state.json.writing"
+        fresh.write_text(json.dumps(note), encoding="utf-8")
+        fresh.replace(folder / "state.json")
+        for old in folder.glob("epoch-*.npz"):
+            if old.name != name:
+                old.unlink()
+
+    def _resume(self, folder: Path) -> None:
+        note = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        with np.load(folder / note["arrays"], allow_pickle=False) as arrays:
+            for i, variable in enumerate(self._variables()):
+                variable.assign(arrays[f"v{i}"])
+            self.best = [arrays[f"b{i}"] for i in range(sum(name.startswith("b") for name in arrays.files))]
+        self.epoch, self.best_epoch, self.best_loss = note["epoch"], note["best_epoch"], note["best_loss"]
+
+
+def _batches(keras: Any, train: Dataset, pixels: Pixels, how: Fit, epoch: int) -> Any:
+    """Return one epoch's batches, shuffled and changed by the epoch's own seed."""
+    classes, size = len(train.classes), how.config.batch
+    truth = np.eye(classes, dtype=np.float32)[train.targets]
+    weights = (
+        class_weights(train.targets, classes)[train.targets]
+        if how.config.balanced
+        else np.ones(len(train), dtype=np.float32)
+    )
+    order = np.random.default_rng([how.seed, epoch]).permutation(len(train))
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
+        """The batches; each is drawn with a seed of its own, whatever the order they are asked for in."""
+
+        def __len__(self) -> int:
+            return math.ceil(len(order) / size)
+
+        def __getitem__(self, index: int) -> tuple[Array, Array, Array]:
+            rows = order[index * size : (index + 1) * size]
+            images = pixels.take(rows)
+            if how.change is not None:
+                images = how.change(images, np.random.default_rng([how.seed, epoch, index]))
+            return images, truth[rows], weights[rows]
+
+    return Batches()
+
+
+def _log_loss(model: Any, pixels: Pixels, valid: Dataset) -> float:
+    total = 0.0
+    for start in range(0, len(valid), PREDICT_BATCH):
+        rows = np.arange(start, min(start + PREDICT_BATCH, len(valid)))
+        found = model.predict(pixels.take(rows), batch_size=PREDICT_BATCH, verbose=0)
+        own = found[np.arange(len(rows)), valid.targets[rows]]
+        total -= float(np.log(np.clip(own.astype(np.float64), 1e-7, 1)).sum())
+    return total / len(valid)
