@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.cases.records import Field, Records
+from medtasks.cases.records import Field, Records, fields_of
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,15 @@ class RecordEncoder:
     def from_arrays(cls, fields: Sequence[Field], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild an encoder from its fields and `to_arrays`."""
         return cls(tuple(fields), arrays["median"], arrays["scale"], arrays["flagged"].astype(bool))
+
+    def save_fields(self, path: Path) -> None:
+        """Write the fields as JSON, for `load`."""
+        path.write_text(json.dumps([asdict(field) for field in self.fields]), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path, arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild an encoder from what `save_fields` wrote and `to_arrays` returned."""
+        return cls.from_arrays(fields_of({"fields": json.loads(path.read_text(encoding="utf-8"))}), arrays)
 
     def _columns(self) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.cases import Cases, Field, Images, RecordEncoder, Records
+from medtasks.cases import Cases, Images, RecordEncoder, Records
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Config, Context, Model
@@ -167,8 +166,7 @@ class LinearRecord(_Linear):
     def save(self, folder: Path) -> None:
         """Write the coefficients, and the fields as JSON."""
         super().save(folder)
-        fields = [[field.name, field.type, list(field.categories), field.open] for field in self.encoder.fields]
-        (folder / "fields.json").write_text(json.dumps(fields), encoding="utf-8")
+        self.encoder.save_fields(folder / "fields.json")
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the encoder learnt."""
@@ -176,9 +174,7 @@ class LinearRecord(_Linear):
 
     def restore(self, folder: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Rebuild the encoder."""
-        stored = json.loads((folder / "fields.json").read_text(encoding="utf-8"))
-        fields = [Field(name, kind, tuple(categories), is_open) for name, kind, categories, is_open in stored]
-        self.encoder = RecordEncoder.from_arrays(fields, arrays)
+        self.encoder = RecordEncoder.load(folder / "fields.json", arrays)
 
 
 def _full(model: Any, classes: int) -> tuple[Values, Values]:

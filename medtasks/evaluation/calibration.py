@@ -80,8 +80,8 @@ def threshold(positive: npt.NDArray[np.bool_], scores: Values, rule: str) -> flo
     float
         For ``youden`` the cut with the largest sensitivity + specificity (Youden 1950); for
         ``sensitivity=s`` the highest cut that still finds a share ``s``; for ``specificity=s`` the lowest
-        that still clears a share ``s``. Cuts lie half-way between neighbouring scores, and a plateau of
-        equally good ones is cut in its middle, which keeps the choice away from any single case.
+        that still clears a share ``s``. Cuts lie half-way between neighbouring scores; of equally good
+        ones the nearest to 0.5 is taken, which is where a calibrated model with balanced classes would cut.
     """
     name, value = parse_rule(rule)
     if name == "fixed" and value is not None:
@@ -98,4 +98,4 @@ def threshold(positive: npt.NDArray[np.bool_], scores: Values, rule: str) -> flo
         return float(cuts[np.flatnonzero(specificity >= value)[0]])
     gain = sensitivity + specificity
     best = np.flatnonzero(gain >= gain.max() - 1e-12)
-    return float(cuts[best[len(best) // 2]])
+    return float(cuts[best[np.argmin(np.abs(cuts[best] - 0.5))]])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from medtasks_record_ensemble import RecordEnsemble
-from medtasks_record_ensemble.blend import fold_numbers, weigh
+from medtasks_record_ensemble.blend import fold_numbers, sharpen, sharpness, weigh
 from medtasks_record_ensemble.members import threads
 from medtasks_record_ensemble.trees import Boosted, Forest
 
@@ -28,10 +28,16 @@ def planted(n=200, classes=2, seed=0):
     """Records whose class is settled by ``crp``; the other fields are noise."""
     rng = np.random.default_rng(seed)
     crp = rng.normal(size=n)
-    table = pd.DataFrame({
-        "age": rng.normal(60, 9, n), "crp": crp, "grade": rng.integers(0, 4, n).astype(float),
-        "fever": rng.choice(["yes", "no"], n), "ward": rng.choice(["A", "B", "C"], n)})
-    table.loc[rng.random(n) < .1, "age"] = np.nan
+    table = pd.DataFrame(
+        {
+            "age": rng.normal(60, 9, n),
+            "crp": crp,
+            "grade": rng.integers(0, 4, n).astype(float),
+            "fever": rng.choice(["yes", "no"], n),
+            "ward": rng.choice(["A", "B", "C"], n),
+        }
+    )
+    table.loc[rng.random(n) < 0.1, "age"] = np.nan
     cut = np.quantile(crp, np.linspace(0, 1, classes + 1)[1:-1])
     return make(table, np.searchsorted(cut, crp), classes)
 
@@ -42,7 +48,7 @@ def make(table, targets, classes):
 
 
 def fitted(data, context=HERE, **settings):
-    model = RecordEnsemble(RecordEnsemble.Config(**{"trees": 30, "folds": 3, **settings}))
+    model = RecordEnsemble(RecordEnsemble.Config(**{"trees": 12, "folds": 2, **settings}))
     model.fit(data, data.take(np.arange(min(5, len(data)))), context=context)
     return model
 
@@ -60,7 +66,7 @@ def test_learns_and_answers_one_row_per_case_in_order():
     chances = model.predict(test.cases, context=HERE)
     assert chances.shape == (200, 2)
     assert np.allclose(chances.sum(axis=1), 1)
-    assert (chances.argmax(axis=1) == test.targets).mean() > .9
+    assert (chances.argmax(axis=1) == test.targets).mean() > 0.9
     order = np.random.default_rng(0).permutation(200)
     assert np.array_equal(model.predict(test.cases.take(order), context=HERE), chances[order])
 
@@ -80,7 +86,7 @@ def test_breast_cancer_of_scikit_learn():
     data = make(pd.DataFrame(values, columns=[f"f{i}" for i in range(30)]), targets, 2)
     rows = np.random.default_rng(0).permutation(len(data))
     model, test = fitted(data.take(rows[:400])), data.take(rows[400:])
-    assert roc_auc_score(test.targets, model.predict(test.cases, context=HERE)[:, 1]) > .98
+    assert roc_auc_score(test.targets, model.predict(test.cases, context=HERE)[:, 1]) > 0.98
 
 
 def test_a_fresh_process_answers_the_same(full, tmp_path):
@@ -88,16 +94,18 @@ def test_a_fresh_process_answers_the_same(full, tmp_path):
     (tmp_path / "model").mkdir()
     model.save(tmp_path / "model")
     data.cases.frame.to_parquet(tmp_path / "table.parquet")
-    code = ("import sys, numpy as np, pandas as pd\nfrom pathlib import Path\n"
-            "from medtasks.cases import Records\nfrom medtasks.model import Context\n"
-            "from medtasks_record_ensemble import RecordEnsemble\n"
-            "place = Path(sys.argv[1])\n"
-            "model = RecordEnsemble.load(place / 'model', context=Context())\n"
-            "cases = Records([str(i) for i in range(200)], pd.read_parquet(place / 'table.parquet'),"
-            " model.features.encoder.fields)\n"
-            "answers = [model.predict(cases, context=Context()), model.explain(cases, 1, context=Context())]\n"
-            "np.savez(place / 'answers.npz', *answers)\n"
-            "assert 'sklearn' not in sys.modules, 'predicting needs no scikit-learn'\n")
+    code = (
+        "import sys, numpy as np, pandas as pd\nfrom pathlib import Path\n"
+        "from medtasks.cases import Records\nfrom medtasks.model import Context\n"
+        "from medtasks_record_ensemble import RecordEnsemble\n"
+        "place = Path(sys.argv[1])\n"
+        "model = RecordEnsemble.load(place / 'model', context=Context())\n"
+        "cases = Records([str(i) for i in range(200)], pd.read_parquet(place / 'table.parquet'),"
+        " model.features.encoder.fields)\n"
+        "answers = [model.predict(cases, context=Context()), model.explain(cases, 1, context=Context())]\n"
+        "np.savez(place / 'answers.npz', *answers)\n"
+        "assert 'sklearn' not in sys.modules, 'predicting needs no scikit-learn'\n"
+    )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     answers = np.load(tmp_path / "answers.npz")
     assert np.array_equal(answers["arr_0"], model.predict(data.cases, context=HERE))
@@ -150,7 +158,7 @@ def test_two_class_contributions_follow_the_log_odds():
     change = model.predict(cases, context=HERE)[:, 1] - model.base(1)
     expected = odds * (change / odds.sum(axis=1))[:, None]
     found = model.explain(cases, 1, context=HERE)
-    clear = np.abs(odds.sum(axis=1)) > .1  # the closed form divides by this
+    clear = np.abs(odds.sum(axis=1)) > 0.1  # the closed form divides by this
     assert np.abs(found - expected)[clear].max() < 1e-6
 
 
@@ -166,12 +174,13 @@ def test_stored_trees_give_scikit_learns_probabilities(classes):
 
     values, targets = sklearn_data(classes)
     for model, member in (
-            (ExtraTreesClassifier(20, random_state=0), Forest.fit),
-            (HistGradientBoostingClassifier(max_iter=30), lambda model: Boosted.fit(model, classes))):
+        (ExtraTreesClassifier(20, random_state=0), Forest.fit),
+        (HistGradientBoostingClassifier(max_iter=30), lambda model: Boosted.fit(model, classes)),
+    ):
         model.fit(values, targets)
         ours, theirs = member(model).predict(values), model.predict_proba(values)
         assert np.abs(ours - theirs).max() < 1e-9
-        assert theirs.std() > .1
+        assert theirs.std() > 0.1
 
 
 def test_a_value_at_a_threshold_goes_scikit_learns_way():
@@ -210,14 +219,15 @@ def test_rare_classes_and_few_rows(counts):
 
 def test_missing_everywhere_constant_columns_and_only_categories():
     data = planted()
-    holes = np.random.default_rng(0).random((200, 4)) < .5
+    holes = np.random.default_rng(0).random((200, 4)) < 0.5
     frame = data.cases.frame.drop(columns="crp").mask(holes)
     frame["crp"], frame["constant"] = data.cases.frame["crp"].mask(np.arange(200) % 4 == 0), 7.0
     sparse = make(frame.astype(object).where(frame.notna(), None), data.targets, 2)
     chances = fitted(sparse).predict(sparse.cases, context=HERE)
-    assert (chances.argmax(axis=1) == data.targets).mean() > .75
-    words = make(pd.DataFrame({"sign": np.where(data.targets == 1, "red", "blue"), "ward": ["A", "B"] * 100}),
-                 data.targets, 2)
+    assert (chances.argmax(axis=1) == data.targets).mean() > 0.75
+    words = make(
+        pd.DataFrame({"sign": np.where(data.targets == 1, "red", "blue"), "ward": ["A", "B"] * 100}), data.targets, 2
+    )
     model = fitted(words)
     assert (model.predict(words.cases, context=HERE).argmax(axis=1) == data.targets).all()
     parts = model.explain(words.cases, 1, context=HERE)
@@ -266,17 +276,25 @@ def test_boosting_is_taken_in_only_where_it_helps():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(900, 4))
     table = pd.DataFrame(values, columns=list("abcd"))
-    line, ring = values[:, 0] > 0, (values[:, 0] * values[:, 1] > 0)
+    ring = values[:, 0] * values[:, 1] > 0
     assert "boosted" not in fitted(make(table, values[:, 0] + rng.normal(size=900) > 0, 2)).members
     assert "boosted" in fitted(make(table, ring, 2), leaf=40).members
-    assert line.any()
 
 
 def test_weights_find_the_better_member_and_stay_equal_on_few_cases():
-    own = np.column_stack([np.full(2000, .9), np.full(2000, .3)])
-    assert weigh(own)[0] > .95
+    own = np.column_stack([np.full(2000, 0.9), np.full(2000, 0.3)])
+    assert weigh(own)[0] > 0.95
     assert weigh(own).sum() == pytest.approx(1)
-    assert abs(weigh(own[:3])[0] - .5) < .1
+    assert abs(weigh(own[:3])[0] - 0.5) < 0.1
+
+
+def test_modest_probabilities_are_sharpened_and_few_cases_hardly_count():
+    rng = np.random.default_rng(0)
+    true = sharpen(rng.dirichlet(np.ones(3), 4000), 3.0)
+    targets = (true.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
+    assert sharpness(sharpen(true, 1 / 3), targets) == pytest.approx(3, rel=0.15)  # grid and chance
+    assert sharpness(true, targets) == pytest.approx(1, rel=0.15)
+    assert sharpness(np.full((2, 3), 1 / 3), targets[:2]) == pytest.approx(1)
 
 
 def test_every_training_part_has_every_class():
@@ -315,9 +333,18 @@ def test_tampered_arrays_are_refused(full, tmp_path, case):
         RecordEnsemble.load(tmp_path, context=HERE)
 
 
-@pytest.mark.parametrize(("key", "value"), [
-    ("weights", {"linear": 2.0}), ("weights", {"evil": 1.0}), ("present", [0, 0, 1]), ("classes", 1),
-    ("fields", None), ("fields", []), ("weights", {"linear": "1"})])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("weights", {"linear": 2.0}),
+        ("weights", {"evil": 1.0}),
+        ("present", [0, 0, 1]),
+        ("classes", 1),
+        ("fields", None),
+        ("fields", []),
+        ("weights", {"linear": "1"}),
+    ],
+)
 def test_tampered_json_is_refused(full, tmp_path, key, value):
     full[1].save(tmp_path)
     content = json.loads((tmp_path / "ensemble.json").read_text())
@@ -329,7 +356,7 @@ def test_tampered_json_is_refused(full, tmp_path, key, value):
 def test_a_broken_or_missing_file_is_refused(full, tmp_path):
     full[1].save(tmp_path)
     whole = (tmp_path / "forest.npz").read_bytes()
-    (tmp_path / "forest.npz").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "forest.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BundleError):
         RecordEnsemble.load(tmp_path, context=HERE)
     (tmp_path / "forest.npz").unlink()

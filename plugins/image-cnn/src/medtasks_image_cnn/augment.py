@@ -73,7 +73,8 @@ def warp(images: Array, matrices: Array) -> Array:
     flat = images.reshape(-1, c)
     upper = flat[at] * (1 - fx) + flat[at + 1] * fx
     lower = flat[at + w] * (1 - fx) + flat[at + w + 1] * fx
-    return upper * (1 - fy) + lower * fy
+    found: Array = upper * (1 - fy) + lower * fy
+    return found
 
 
 def intensity_curves(n: int, s: Strength, rng: np.random.Generator) -> Array:
@@ -89,7 +90,8 @@ def intensity_curves(n: int, s: Strength, rng: np.random.Generator) -> Array:
         random = steps[:, low] + (steps[:, low + 1] - steps[:, low]) * (at - low)
         share = rng.uniform(0, s.curve, (n, 1))
         curves = (1 - share) * curves + share * random
-    return curves.astype(np.float32)
+    found: Array = curves.astype(np.float32)
+    return found
 
 
 def recolour(images: Array, s: Strength, rng: np.random.Generator) -> Array:
@@ -128,7 +130,8 @@ def smooth(images: Array) -> Array:
 def sharpen(images: Array, s: Strength, rng: np.random.Generator) -> Array:
     """Blur (negative amounts, at most fully) or sharpen (unsharp mask)."""
     amount = rng.uniform(-min(s.sharpness, 1.0), s.sharpness, (len(images), 1, 1, 1))
-    return images + amount.astype(np.float32) * (images - smooth(images))
+    found: Array = images + amount.astype(np.float32) * (images - smooth(images))
+    return found
 
 
 def erase(images: Array, s: Strength, rng: np.random.Generator) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -67,6 +68,7 @@ def load_keras() -> Any:
                 ) from error
     else:
         import keras
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on retracing is for its authors
     return keras
 
 

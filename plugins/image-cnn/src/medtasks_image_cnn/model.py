@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from abc import abstractmethod
@@ -77,7 +78,7 @@ class KerasImages(Model):
             how = self.plan(member, train, context)
             self.weights.append(
                 fit(
-                    lambda member=member: self.build(member),
+                    functools.partial(self.build, member),
                     how,
                     train,
                     pixels,
@@ -110,7 +111,8 @@ class KerasImages(Model):
         """
 
         def maps(images: Array) -> Array:
-            return np.mean([self.attention(member, images, target) for member in range(self.members)], axis=0)
+            found = [self.attention(member, images, target) for member in range(self.members)]
+            return np.asarray(np.mean(found, axis=0))
 
         return self._over_batches(cases, context, maps)
 
@@ -165,15 +167,16 @@ class KerasImages(Model):
             for start in range(0, len(cases), PREDICT_BATCH):
                 rows = np.arange(start, min(start + PREDICT_BATCH, len(cases)))
                 parts.append(work(cases.load((self.size, self.size), self.channels, rows)))
-        return np.concatenate(parts)
+        return np.asarray(np.concatenate(parts))
 
     def _probabilities(self, images: Array) -> Array:
         seen = self.views(images)
         found = [
             network.predict(view, batch_size=PREDICT_BATCH, verbose=0) for network in self._networks for view in seen
         ]
-        mean: Array = np.mean(found, axis=0, dtype=np.float64)
-        return mean / mean.sum(axis=1, keepdims=True)
+        total: Array = np.sum(found, axis=0, dtype=np.float64)
+        shares: Array = total / total.sum(axis=1, keepdims=True)
+        return shares
 
     def tap(self, member: int, layer: str, images: Array) -> Array:
         """Return the output of a named layer of one network."""

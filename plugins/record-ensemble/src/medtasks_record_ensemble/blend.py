@@ -9,7 +9,7 @@ from medtasks_record_ensemble.checks import Codes, Values
 
 FLOOR = 1e-6
 """Out-of-fold probabilities are not taken for smaller: one sure mistake must not decide alone."""
-PRIOR = 10.0
+PRIOR = 20.0
 """Pseudo-cases per member that draw the weights to equal shares: with 30 cases they stay near them."""
 ROUNDS = 500
 """EM steps at most; it ends earlier when no weight moves by more than 1e-6."""
@@ -56,7 +56,7 @@ def sharpness(probabilities: Values, targets: Codes, repeats: int = 1) -> float:
     """
     grid = np.linspace(-1, 3, 41)
     sums = [losses(sharpen(probabilities, float(np.exp(step))), targets).sum() for step in grid]
-    return float(np.exp(grid[np.argmin(np.array(sums) + repeats * grid ** 2 / 2)]))
+    return float(np.exp(grid[np.argmin(np.array(sums) + repeats * grid**2 / 2)]))
 
 
 def weigh(own: Values, repeats: int = 1) -> Values:

@@ -21,8 +21,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 def refuse(what: str) -> NoReturn:
     """Raise the `BundleError` of a stored model that does not fit itself."""
-    raise BundleError(f"the stored record ensemble is damaged: {what}",
-                      hint="copy the bundle again, or train again")
+    raise BundleError(f"the stored record ensemble is damaged: {what}", hint="copy the bundle again, or train again")
 
 
 def require(holds: bool | np.bool_, what: str) -> None:

@@ -51,12 +51,14 @@ class Features:
             levels = _levels(records, field, most)
             owners += [i] * len(levels)
             values += levels
-        whole = cls(encoder, np.array(owners, dtype=np.int64), np.array(values, dtype=np.float64),
-                    np.zeros(0), np.ones(0))
+        whole = cls(
+            encoder, np.array(owners, dtype=np.int64), np.array(values, dtype=np.float64), np.zeros(0), np.ones(0)
+        )
         raw = whole._raw(records)
         spread = raw.std(axis=0)
-        return cls(encoder, whole.level_field, whole.level_value, raw.mean(axis=0),
-                   np.where(spread > 1e-9, spread, 1.0))
+        return cls(
+            encoder, whole.level_field, whole.level_value, raw.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)
+        )
 
     @property
     def owners(self) -> Codes:
@@ -77,13 +79,20 @@ class Features:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return what was learnt, as arrays; the fields are told by `describe`."""
-        return {**self.encoder.to_arrays(), "level_field": self.level_field, "level_value": self.level_value,
-                "mean": self.mean, "spread": self.scale}
+        return {
+            **self.encoder.to_arrays(),
+            "level_field": self.level_field,
+            "level_value": self.level_value,
+            "mean": self.mean,
+            "spread": self.scale,
+        }
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the fields as plain JSON."""
-        return [{"name": field.name, "type": field.type, "categories": list(field.categories),
-                 "open": field.open} for field in self.encoder.fields]
+        return [
+            {"name": field.name, "type": field.type, "categories": list(field.categories), "open": field.open}
+            for field in self.encoder.fields
+        ]
 
     @classmethod
     def from_arrays(cls, fields: Any, arrays: Arrays) -> Self:
@@ -95,15 +104,25 @@ class Features:
             If they do not fit each other.
         """
         known = _fields(fields)
-        learnt = {"median": take(arrays, "median", 1), "scale": take(arrays, "scale", 1),
-                  "flagged": take(arrays, "flagged", 1, "b")}
+        learnt = {
+            "median": take(arrays, "median", 1),
+            "scale": take(arrays, "scale", 1),
+            "flagged": take(arrays, "flagged", 1, "b"),
+        }
         require(all(len(values) == len(known) for values in learnt.values()), "its fields do not fit")
         level_field, level_value = take(arrays, "level_field", 1, "i"), take(arrays, "level_value", 1)
         require(level_field.shape == level_value.shape, "its levels do not fit")
-        require(all(0 <= i < len(known) and known[i].type == "number" for i in level_field.tolist()),
-                "a level belongs to no number")
-        whole = cls(RecordEncoder.from_arrays(known, learnt), level_field, level_value,
-                    take(arrays, "mean", 1), take(arrays, "spread", 1))
+        require(
+            all(0 <= i < len(known) and known[i].type == "number" for i in level_field.tolist()),
+            "a level belongs to no number",
+        )
+        whole = cls(
+            RecordEncoder.from_arrays(known, learnt),
+            level_field,
+            level_value,
+            take(arrays, "mean", 1),
+            take(arrays, "spread", 1),
+        )
         require(whole.mean.shape == whole.scale.shape == whole.owners.shape, "its columns do not fit")
         require((whole.scale > 0).all() and (learnt["scale"] > 0).all(), "a scale is not positive")
         return whole
@@ -111,7 +130,7 @@ class Features:
     def _raw(self, records: Records) -> Values:
         encoded = self.encoder.transform(records)
         whole = np.empty((len(records), encoded.shape[1] + len(self.level_field)))
-        whole[:, :encoded.shape[1]] = encoded
+        whole[:, : encoded.shape[1]] = encoded
         for i, (owner, value) in enumerate(zip(self.level_field, self.level_value, strict=True)):
             column = records.frame[self.encoder.fields[owner].name].to_numpy(np.float64, na_value=np.nan)
             whole[:, encoded.shape[1] + i] = column == value
@@ -132,8 +151,10 @@ def _levels(records: Records, field: Field, most: int) -> list[float]:
 
 def _fields(stored: Any) -> Sequence[Field]:
     try:
-        found = [Field(str(item["name"]), str(item["type"]), tuple(map(str, item["categories"])),
-                       bool(item["open"])) for item in stored]
+        found = [
+            Field(str(item["name"]), str(item["type"]), tuple(map(str, item["categories"])), bool(item["open"]))
+            for item in stored
+        ]
     except (TypeError, KeyError):
         refuse("its fields cannot be read")
     known = ("number", "boolean", "category")

@@ -41,7 +41,7 @@ class Linear:
         classes = int(targets.max()) + 1
         if classes == 1 or features.shape[1] == 0:
             return cls(np.zeros((classes, features.shape[1])), np.log(np.bincount(targets) / len(targets)))
-        model = LogisticRegression(C=strength, max_iter=1000)
+        model = LogisticRegression(C=strength, max_iter=1000, tol=1e-3)
         with warnings.catch_warnings():
             # Beyond 1,000 steps the fit moves in digits that no probability shows.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -58,11 +58,11 @@ class Linear:
         """Return (n, classes) scores, before the softmax; a row's scores do not depend on its neighbours."""
         found = np.empty((len(features), len(self.bias)))
         for start in range(0, len(features), CHUNK):
-            part = features[start:start + CHUNK]
+            part = features[start : start + CHUNK]
             # A BLAS product sums in another order for one row than for many; this sum does not.
             for k, weights in enumerate(self.coef):
                 products = np.ascontiguousarray(part * weights)
-                found[start:start + CHUNK, k] = products.sum(axis=1) + self.bias[k]
+                found[start : start + CHUNK, k] = products.sum(axis=1) + self.bias[k]
         return found
 
     def predict(self, features: Values) -> Values:
@@ -73,11 +73,11 @@ class Linear:
         """Return (n, fields): probability of ``target`` less `base`, shared out among the fields."""
         found = np.empty((len(features), fields))
         for start in range(0, len(features), CHUNK):
-            part = features[start:start + CHUNK]
+            part = features[start : start + CHUNK]
             parts = np.zeros((len(part), fields, len(self.bias)))
             for column, owner in enumerate(owners):
                 parts[:, owner] += part[:, column, None] * self.coef[:, column]
-            found[start:start + CHUNK] = shared(self.bias, parts, target)
+            found[start : start + CHUNK] = shared(self.bias, parts, target)
         return found
 
     def base(self, target: int) -> float:
@@ -92,8 +92,7 @@ class Linear:
     def from_arrays(cls, arrays: Arrays, columns: int, classes: int) -> Self:
         """Rebuild from `to_arrays`; raises `BundleError` if they do not fit."""
         model = cls(take(arrays, "coef", 2), take(arrays, "bias", 1))
-        require(model.coef.shape == (classes, columns) and len(model.bias) == classes,
-                "its coefficients do not fit")
+        require(model.coef.shape == (classes, columns) and len(model.bias) == classes, "its coefficients do not fit")
         return model
 
 

@@ -14,8 +14,13 @@ from medtasks_record_ensemble.checks import Codes, Values
 from medtasks_record_ensemble.linear import Linear
 from medtasks_record_ensemble.trees import Boosted, Forest
 
-STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
 """Inverse L2 penalties of the logistic regression, from strong to weak."""
+TRIES: tuple[str | float, ...] = ("sqrt", 0.5)
+"""Columns that an extra tree tries at each split: few by default, many where most columns are noise or few
+cases are hard."""
+LIGHT = 0.05
+"""A member with less weight than this is left out: it costs time and space and changes little."""
 BUDGET = 2000
 """Boosted trees at most, over all classes."""
 LARGE = 20_000
@@ -36,6 +41,7 @@ class Plan:
     strength, levels : the penalty of the linear member, and whether it sees the level columns
     factor : on the linear member's scores
     trees, leaf : number of extra trees, and the fewest cases in a leaf
+    tries : columns, or share of them, that an extra tree tries at a split
     rounds : of boosting
     weights : name of each member -> its weight
     """
@@ -46,6 +52,7 @@ class Plan:
     strength: float = 0.03
     levels: bool = False
     factor: float = 1.0
+    tries: str | float = TRIES[0]
     rounds: int = 50
     weights: dict[str, float] = field(default_factory=dict)
 
@@ -56,13 +63,12 @@ class Held:
 
     targets: Codes
     linear: dict[tuple[float, bool], Values]
-    forest: Values | None
+    forest: dict[str | float, Values]
     boosted: dict[int, Values]
     repeats: int
 
 
-def choose(plan: Plan, features: Values, targets: Codes, *, boosting: str | bool, folds: int,
-           context: Context) -> Plan:
+def choose(plan: Plan, features: Values, targets: Codes, *, boosting: str | bool, folds: int, context: Context) -> Plan:
     """Choose the plan's penalty, rounds and weights on cases held out of training.
 
     Where too few cases can be held out, the members count equally.
@@ -72,12 +78,12 @@ def choose(plan: Plan, features: Values, targets: Codes, *, boosting: str | bool
     if held is None:
         return replace(plan, weights={name: 1 / len(names) for name in names})
     strength, levels, factor = _simplest(held)
-    rounds = min(held.boosted, default=plan.rounds,
-                 key=lambda n: losses(held.boosted[n], held.targets).mean())
+    rounds = min(held.boosted, default=plan.rounds, key=lambda n: losses(held.boosted[n], held.targets).mean())
     rows = np.arange(len(held.targets))
     own = {"linear": sharpen(held.linear[strength, levels], factor)[rows, held.targets]}
-    if held.forest is not None:
-        own["forest"] = held.forest[rows, held.targets]
+    tries = _tries(held)
+    if held.forest:
+        own["forest"] = held.forest[tries][rows, held.targets]
     without = np.column_stack(list(own.values()))
     weights = weigh(without, held.repeats)
     if held.boosted:
@@ -86,8 +92,15 @@ def choose(plan: Plan, features: Values, targets: Codes, *, boosting: str | bool
         gain = np.log(np.maximum(whole @ more, 1e-6)) - np.log(np.maximum(without @ weights, 1e-6))
         if boosting is True or better(gain, held.repeats):
             own["boosted"], weights = whole[:, -1], more
-    return replace(plan, strength=strength, levels=levels, factor=factor, rounds=rounds,
-                   weights=dict(zip(own, weights.tolist(), strict=True)))
+    return replace(
+        plan,
+        strength=strength,
+        levels=levels,
+        factor=factor,
+        tries=tries,
+        rounds=rounds,
+        weights=_heavy(dict(zip(own, weights.tolist(), strict=True)), boosting is True),
+    )
 
 
 def fit_all(plan: Plan, features: Values, targets: Codes, *, context: Context) -> dict[str, Member]:
@@ -100,7 +113,7 @@ def fit_all(plan: Plan, features: Values, targets: Codes, *, context: Context) -
         elif name == "forest":
             found[name] = Forest.fit(_extra_trees(plan, features, targets, context.seed))
         else:
-            model = _boosting(plan.rounds, features[:, :plan.columns], targets, context.seed)
+            model = _boosting(plan.rounds, features[:, : plan.columns], targets, context.seed)
             found[name] = Boosted.fit(model, int(targets.max()) + 1)
     return found
 
@@ -144,8 +157,9 @@ def boosting_is_readable(features: Values, targets: Codes) -> bool:
     return bool(np.allclose(ours, model.predict_proba(small), rtol=0, atol=1e-9))
 
 
-def _hold_out(plan: Plan, features: Values, targets: Codes, boosting: bool, folds: int,
-              context: Context) -> Held | None:
+def _hold_out(
+    plan: Plan, features: Values, targets: Codes, boosting: bool, folds: int, context: Context
+) -> Held | None:
     """Predict each case with members that have not seen it."""
     deals = 2 if len(targets) < SMALL else 1
     rng = context.rng
@@ -162,26 +176,28 @@ def _hold_out(plan: Plan, features: Values, targets: Codes, boosting: bool, fold
     known = np.concatenate([part for part, _ in kept])
     whole = {key: np.concatenate([part[key] for _, part in kept]) for key in kept[0][1]}
     linear = {key[1:]: values for key, values in whole.items() if key[0] == "linear"}
+    forest = {key[1]: values for key, values in whole.items() if key[0] == "forest"}
     boosted = {key[1]: values for key, values in whole.items() if key[0] == "boosted"}
-    return Held(known, linear, whole.get(("forest",)), boosted, deals)
+    return Held(known, linear, forest, boosted, deals)
 
 
-def _candidates(plan: Plan, features: Values, targets: Codes, train: Codes, rows: Codes, boosting: bool,
-                context: Context) -> dict[Any, Values]:
+def _candidates(
+    plan: Plan, features: Values, targets: Codes, train: Codes, rows: Codes, boosting: bool, context: Context
+) -> dict[Any, Values]:
     """Fit every candidate on the rows ``train`` and predict ``rows``."""
     found: dict[Any, Values] = {}
     known, x, y = features[train], features[rows], targets[train]
-    for levels in (False, True)[:1 + (features.shape[1] > plan.columns)]:
+    for levels in (False, True)[: 1 + (features.shape[1] > plan.columns)]:
         for strength in STRENGTHS:
             model = fit_linear(known, y, strength, levels, plan.columns)
             found["linear", strength, levels] = model.predict(x)
-    if plan.trees > 0:
-        forest = _extra_trees(plan, known, y, context.seed)
-        found["forest",] = forest.predict_proba(x[:, :plan.columns])
+    for tries in TRIES[: len(TRIES) * (plan.trees > 0)]:
+        forest = _extra_trees(replace(plan, tries=tries), known, y, context.seed)
+        found["forest", tries] = forest.predict_proba(x[:, : plan.columns])
     if boosting:
         most = _rounds(int(targets.max()) + 1)
-        boosted = _boosting(most, known[:, :plan.columns], y, context.seed)
-        for done, chances in enumerate(boosted.staged_predict_proba(x[:, :plan.columns]), start=1):
+        boosted = _boosting(most, known[:, : plan.columns], y, context.seed)
+        for done, chances in enumerate(boosted.staged_predict_proba(x[:, : plan.columns]), start=1):
             if done in (most // 8, most // 4, most // 2, most):
                 found["boosted", done] = chances
     return found
@@ -201,6 +217,20 @@ def _simplest(held: Held) -> tuple[float, bool, float]:
     return (*chosen, factor[chosen])
 
 
+def _tries(held: Held) -> str | float:
+    """Return the usual number of columns to try, unless more lower the loss by over one standard error."""
+    usual = TRIES[0]
+    loss = {key: losses(values, held.targets) for key, values in held.forest.items()}
+    clear = [key for key in loss if better(loss[usual] - loss[key], held.repeats)]
+    return min(clear, key=lambda key: loss[key].mean(), default=usual)
+
+
+def _heavy(weights: dict[str, float], boosting: bool) -> dict[str, float]:
+    """Leave out the members that hardly count; boosting stays if it was asked for."""
+    kept = {name: weight for name, weight in weights.items() if weight >= LIGHT or (boosting and name == "boosted")}
+    return {name: weight / sum(kept.values()) for name, weight in kept.items()}
+
+
 def _rounds(classes: int) -> int:
     return max(8, min(200, BUDGET // (classes if classes > 2 else 1)))
 
@@ -211,8 +241,10 @@ def _extra_trees(plan: Plan, features: Values, targets: Codes, seed: int) -> Any
     # Beyond 2,000 leaves a tree of a hundred thousand cases only grows on disk.
     leaf = max(plan.leaf, len(targets) // 2000)
     jobs = min(4, os.cpu_count() or 1) if len(targets) > SMALL else None
-    model = ExtraTreesClassifier(plan.trees, min_samples_leaf=leaf, random_state=seed, n_jobs=jobs)
-    return model.fit(features[:, :plan.columns], targets)
+    model = ExtraTreesClassifier(
+        plan.trees, min_samples_leaf=leaf, max_features=plan.tries, random_state=seed, n_jobs=jobs
+    )
+    return model.fit(features[:, : plan.columns], targets)
 
 
 def _boosting(rounds: int, features: Values, targets: Codes, seed: int) -> Any:
@@ -220,6 +252,12 @@ def _boosting(rounds: int, features: Values, targets: Codes, seed: int) -> Any:
 
     small = len(targets) < SMALL
     model = HistGradientBoostingClassifier(
-        learning_rate=0.05 if small else 0.1, max_iter=rounds, max_leaf_nodes=8 if small else 31,
-        min_samples_leaf=10 if small else 20, l2_regularization=1.0, early_stopping=False, random_state=seed)
+        learning_rate=0.05 if small else 0.1,
+        max_iter=rounds,
+        max_leaf_nodes=8 if small else 31,
+        min_samples_leaf=10 if small else 20,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=seed,
+    )
     return model.fit(features, targets)

@@ -22,7 +22,10 @@ from medtasks_record_ensemble.members import Member, Plan, boosting_is_readable,
 from medtasks_record_ensemble.trees import Boosted, Forest
 
 MEMBERS: dict[str, type[Linear] | type[Forest] | type[Boosted]] = {
-    "linear": Linear, "forest": Forest, "boosted": Boosted}
+    "linear": Linear,
+    "forest": Forest,
+    "boosted": Boosted,
+}
 
 
 class RecordEnsemble(Model):
@@ -109,8 +112,13 @@ class RecordEnsemble(Model):
         For logistic regression that of the mean training case, for extra trees the class's share in
         training, for boosting that of the mean score; weighted as the members are.
         """
-        return float(sum(weight * member.base(int(code)) for code in np.flatnonzero(self.present == target)
-                         for weight, member, _ in self._blend()))
+        return float(
+            sum(
+                weight * member.base(int(code))
+                for code in np.flatnonzero(self.present == target)
+                for weight, member, _ in self._blend()
+            )
+        )
 
     def embed(self, cases: Cases, *, context: Context) -> Values:
         """Return the encoded and scaled features (n, d)."""
@@ -118,8 +126,12 @@ class RecordEnsemble(Model):
 
     def save(self, folder: Path) -> None:
         """Write ``ensemble.json`` and one ``.npz`` file for the features and each member."""
-        content = {"classes": self.classes, "present": self.present.tolist(), "weights": self.weights,
-                   "fields": self.features.describe()}
+        content = {
+            "classes": self.classes,
+            "present": self.present.tolist(),
+            "weights": self.weights,
+            "fields": self.features.describe(),
+        }
         (folder / "ensemble.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
         _write(folder / "features.npz", self.features.to_arrays())
         for name, member in self.members.items():
@@ -154,7 +166,7 @@ class RecordEnsemble(Model):
             return Plan(plan.columns, 0, plan.leaf, weights={"linear": 1.0})
         rows = _sample(targets, self.config.choosing, context)
         seen = features[rows]
-        if boosting is not False and not boosting_is_readable(features[:, :plan.columns], targets):
+        if boosting is not False and not boosting_is_readable(features[:, : plan.columns], targets):
             boosting = False
             context.progress.note("no gradient boosting: this scikit-learn keeps its trees in another form")
         return choose(plan, seen, targets[rows], boosting=boosting, folds=self.config.folds, context=context)
@@ -163,8 +175,11 @@ class RecordEnsemble(Model):
         """Yield each member with its weight and the number of columns it sees."""
         columns = len(self.features.owners)
         for name, weight in self.weights.items():
-            yield weight, self.members[name], columns if name == "linear" else (
-                columns - len(self.features.level_field))
+            yield (
+                weight,
+                self.members[name],
+                columns if name == "linear" else (columns - len(self.features.level_field)),
+            )
 
 
 def _records(cases: Cases) -> Records:
@@ -178,8 +193,10 @@ def _sample(targets: Codes, most: int, context: Context) -> Codes:
     n = len(targets)
     if n <= most:
         return np.arange(n)
-    context.progress.note(f"penalty, rounds and weights are chosen on {most:,} of {n:,} training cases; "
-                          "the members are then fitted to all")
+    context.progress.note(
+        f"penalty, rounds and weights are chosen on {most:,} of {n:,} training cases; "
+        "the members are then fitted to all"
+    )
     order = context.rng.permutation(n)
     # The first two cases of each class in random order come first, then the rest.
     first = np.concatenate([order[targets[order] == code][:2] for code in np.unique(targets)])
@@ -194,19 +211,28 @@ def _write(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
 
 def _classes(content: dict[str, Any]) -> tuple[int, Codes]:
     classes, present = content.get("classes"), content.get("present")
-    if not isinstance(classes, int) or not isinstance(present, list) or not all(
-            isinstance(code, int) for code in present):
+    if (
+        not isinstance(classes, int)
+        or not isinstance(present, list)
+        or not all(isinstance(code, int) for code in present)
+    ):
         refuse("its classes cannot be read")
     codes = take({"present": np.array(present, dtype=np.int64)}, "present", 1, "i")
-    require(len(codes) > 0 and (np.diff(codes) > 0).all() and codes[0] >= 0 and codes[-1] < classes,
-            "its classes do not fit")
+    require(
+        len(codes) > 0 and (np.diff(codes) > 0).all() and codes[0] >= 0 and codes[-1] < classes,
+        "its classes do not fit",
+    )
     return classes, codes
 
 
 def _weights(content: dict[str, Any]) -> dict[str, float]:
     weights = content.get("weights")
-    if not isinstance(weights, dict) or not weights or not set(weights) <= set(MEMBERS) or not all(
-            isinstance(weight, float) for weight in weights.values()):
+    if (
+        not isinstance(weights, dict)
+        or not weights
+        or not set(weights) <= set(MEMBERS)
+        or not all(isinstance(weight, float) for weight in weights.values())
+    ):
         refuse("its weights cannot be read")
     total = sum(weights.values())
     require(min(weights.values()) >= 0 and abs(total - 1) < 1e-6, "its weights are none")

@@ -44,11 +44,15 @@ class Trees:
         sizes = np.array([len(tree["left"]) for tree in trees], dtype=np.int64)
         roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
         shift = np.repeat(roots, sizes)
-        whole = {name: np.concatenate([tree[name] for tree in trees])
-                 for name in ("left", "right", "feature", "threshold", "value")}
+        whole = {
+            name: np.concatenate([tree[name] for tree in trees])
+            for name in ("left", "right", "feature", "threshold", "value")
+        }
         leaf = whole["left"] < 0
-        left, right, feature = (np.where(leaf, LEAF, values).astype(np.int64) for values in (
-            whole["left"] + shift, whole["right"] + shift, whole["feature"]))
+        left, right, feature = (
+            np.where(leaf, LEAF, values).astype(np.int64)
+            for values in (whole["left"] + shift, whole["right"] + shift, whole["feature"])
+        )
         threshold = np.where(leaf, 0.0, whole["threshold"]).astype(np.float64)
         return cls(roots, left, right, feature, threshold, whole["value"].astype(np.float64))
 
@@ -107,20 +111,24 @@ class Trees:
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to store; node numbers are kept in 32 bits."""
         whole: dict[str, npt.NDArray[Any]] = {
-            name: getattr(self, name).astype(np.int32) for name in ("roots", "left", "right", "feature")}
+            name: getattr(self, name).astype(np.int32) for name in ("roots", "left", "right", "feature")
+        }
         return {**whole, "threshold": self.threshold, "value": self.value}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, columns: int) -> Self:
         """Rebuild from `to_arrays`; raises `BundleError` if a row could leave the trees or never end."""
-        roots, left, right, feature = (
-            take(arrays, name, 1, "i") for name in ("roots", "left", "right", "feature"))
+        roots, left, right, feature = (take(arrays, name, 1, "i") for name in ("roots", "left", "right", "feature"))
         trees = cls(roots, left, right, feature, take(arrays, "threshold", 1), take(arrays, "value", 2))
         nodes = len(left)
-        require(all(len(values) == nodes for values in (right, feature, trees.threshold, trees.value)),
-                "its trees' arrays differ in length")
-        require(len(roots) > 0 and roots[0] == 0 and (np.diff(roots) > 0).all() and roots[-1] < nodes,
-                "its trees do not begin where they should")
+        require(
+            all(len(values) == nodes for values in (right, feature, trees.threshold, trees.value)),
+            "its trees' arrays differ in length",
+        )
+        require(
+            len(roots) > 0 and roots[0] == 0 and (np.diff(roots) > 0).all() and roots[-1] < nodes,
+            "its trees do not begin where they should",
+        )
         inner = left != LEAF
         own = np.flatnonzero(inner)
         end = np.repeat(np.append(roots[1:], nodes), np.diff(np.append(roots, nodes)))[own]
@@ -146,8 +154,15 @@ class Forest:
         for estimator in model.estimators_:
             tree = estimator.tree_
             counts = tree.value[:, 0, :]
-            found.append({"left": tree.children_left, "right": tree.children_right, "feature": tree.feature,
-                          "threshold": tree.threshold, "value": counts / counts.sum(axis=1, keepdims=True)})
+            found.append(
+                {
+                    "left": tree.children_left,
+                    "right": tree.children_right,
+                    "feature": tree.feature,
+                    "threshold": tree.threshold,
+                    "value": counts / counts.sum(axis=1, keepdims=True),
+                }
+            )
         return cls(Trees.join(found))
 
     def predict(self, features: Values) -> Values:
@@ -240,8 +255,8 @@ class Boosted:
         found = np.empty((len(features), fields))
         step = 512  # bounds (rows, fields, classes)
         for begin in range(0, len(features), step):
-            parts = self.trees.paths(features[begin:begin + step], 0, self.group, owners, fields)
-            found[begin:begin + step] = shared(self._root(), parts, target)
+            parts = self.trees.paths(features[begin : begin + step], 0, self.group, owners, fields)
+            found[begin : begin + step] = shared(self._root(), parts, target)
         return found
 
     def base(self, target: int) -> float:
@@ -257,10 +272,14 @@ class Boosted:
         """Rebuild from `to_arrays`; raises `BundleError` if they do not fit."""
         trees = Trees.from_arrays(arrays, columns)
         model = cls(trees, take(arrays, "group", 1, "i"), take(arrays, "start", 1))
-        require(model.trees.value.shape[1] == 1 and model.group.shape == model.trees.roots.shape,
-                "its boosted trees do not fit")
-        require(len(model.start) == classes and bool(((model.group >= 0) & (model.group < classes)).all()),
-                "its boosted trees have other classes")
+        require(
+            model.trees.value.shape[1] == 1 and model.group.shape == model.trees.roots.shape,
+            "its boosted trees do not fit",
+        )
+        require(
+            len(model.start) == classes and bool(((model.group >= 0) & (model.group < classes)).all()),
+            "its boosted trees have other classes",
+        )
         require(model.group.max() == classes - 1, "a class has no boosted tree")
         return model
 
@@ -288,5 +307,10 @@ def _hist_tree(nodes: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
     for node in np.flatnonzero(~leaf)[::-1]:  # children stand behind their parent
         below = np.array([left[node], right[node]])
         value[node] = np.average(value[below], weights=count[below])
-    return {"left": left, "right": right, "feature": nodes["feature_idx"].astype(np.int64),
-            "threshold": nodes["num_threshold"], "value": value[:, None]}
+    return {
+        "left": left,
+        "right": right,
+        "feature": nodes["feature_idx"].astype(np.int64),
+        "threshold": nodes["num_threshold"],
+        "value": value[:, None],
+    }
