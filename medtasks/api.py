@@ -22,6 +22,7 @@ from medtasks.task import Evaluation, Judged
 from medtasks.training import fit
 
 AnyBundle = Predictor | str | Path
+_EVALUATION = ("metrics.json", "report.html", "predictions.csv")  # what `evaluate` may write
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,8 @@ def evaluate(
         If the data cannot be read, or hold classes that the model does not know.
     """
     start = time.time()
+    if out is not None:
+        bundle.check_target(Path(out), _EVALUATION)
     place = None if isinstance(predictor, Predictor) else str(predictor)
     predictor = _loaded(predictor, device)
     task = predictor.task
@@ -243,7 +246,7 @@ def _loaded(predictor: AnyBundle, device: str) -> Predictor:
 def _write(folder: Path, predictor: Predictor, judged: Judged, summary: dict[str, Any]) -> Path:
     parts = {"evaluated": predictor.task.counts(judged.data)}
     page = document.Page(predictor.task, predictor, judged.data, parts, 1, judged)
-    with bundle.replacing(folder, "metrics.json") as fresh:
+    with bundle.replacing(folder, _EVALUATION) as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
         bundle.write_json(fresh / "metrics.json", {**summary, "report": str(folder / "report.html")})
         record.answers_table(judged.data, judged.answers).to_csv(fresh / "predictions.csv", index=False)

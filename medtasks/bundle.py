@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pydantic
 from packaging.version import Version
 
 from medtasks import registry
-from medtasks.errors import BundleError, DataError, UsageError
+from medtasks.errors import BundleError, DataError, MedtasksError, PluginError, UsageError
 from medtasks.model import Context, configure, model_class
 from medtasks.predictor import Predictor
 from medtasks.task import Outputs, load_task
@@ -26,6 +26,9 @@ FORMAT = 1
 NAME = "medtasks.json"
 SUMS = "SHA256SUMS"
 """The hash of every file, in the form that ``sha256sum --check`` reads."""
+FILES = (NAME, SUMS, "model", "baseline", "report.html")
+"""What may stand in a bundle's folder; the first always does."""
+_DESKTOP = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # left by file managers that looked into a folder
 
 
 class Stored(pydantic.BaseModel):
@@ -77,7 +80,7 @@ def save(predictor: Predictor, folder: Path, *, report: str | None = None) -> Pa
     UsageError
         If the folder holds something that is no bundle.
     """
-    with replacing(folder, NAME) as fresh:
+    with replacing(folder, FILES) as fresh:
         _save_model(predictor, fresh / "model")
         if predictor.baseline is not None:
             _save_model(predictor.baseline, fresh / "baseline")
@@ -126,13 +129,13 @@ def load(folder: Path, *, context: Context | None = None) -> Predictor:
 
 
 @contextlib.contextmanager
-def replacing(target: Path, mark: str) -> Iterator[Path]:
+def replacing(target: Path, files: Sequence[str]) -> Iterator[Path]:
     """Give a fresh folder that takes the place of ``target`` when the block ends without an error.
 
-    An existing target is replaced only if it is empty or holds the file ``mark``: nothing of the user's is
-    ever deleted. The fresh folder is a hidden neighbour, so that the last step is one rename.
+    An existing target is replaced only if it is empty, or holds ``files[0]`` and nothing but ``files``: nothing
+    of the user's is ever deleted. The fresh folder is a hidden neighbour, so that the last step is one rename.
     """
-    check_target(target, mark)
+    check_target(target, files)
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh, old = _beside(target, "writing"), _beside(target, "old")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -149,14 +152,18 @@ def replacing(target: Path, mark: str) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def check_target(target: Path, mark: str) -> None:
-    """Refuse to replace a file, or a folder that holds anything but an earlier result."""
+def check_target(target: Path, files: Sequence[str]) -> None:
+    """Refuse what cannot be replaced: a file, or a folder that holds anything but an earlier result.
+
+    Raises
+    ------
+    UsageError
+        Saying why; nothing is changed.
+    """
     recover(target)
-    if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / mark).is_file()):
-        raise UsageError(
-            f"{target} exists and is no earlier result of medtasks",
-            hint="choose another --out; nothing was changed",
-        )
+    reason = _irreplaceable(target, files)
+    if reason:
+        raise UsageError(f"{target} {reason}", hint="choose another --out; nothing was changed")
 
 
 def recover(target: Path) -> None:
@@ -179,7 +186,8 @@ def sha256(path: Path) -> str:
 
 def _save_model(predictor: Predictor, folder: Path) -> None:
     folder.mkdir()
-    predictor.model.save(folder)
+    with registry.aside():
+        predictor.model.save(folder)
 
 
 def _stored(predictor: Predictor) -> Stored:
@@ -192,11 +200,19 @@ def _stored(predictor: Predictor) -> Stored:
 
 
 def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Context) -> Predictor:
-    task, kind = load_task(manifest.task), model_class(stored.id)
-    config = configure(kind, stored.config, stored.id)
     try:
-        model = kind.load(folder, context=context)
-    except (OSError, ValueError, KeyError) as error:
+        task, kind = load_task(manifest.task), model_class(stored.id)
+        config = configure(kind, stored.config, stored.id)
+    except UsageError as error:  # no mistake of the user's: this machine lacks what the bundle was made with
+        raise PluginError(
+            f"the bundle needs {stored.plugin}: {error.message}", hint=f"install {stored.plugin.replace(' ', '==')}"
+        ) from None
+    try:
+        with registry.aside():
+            model = kind.load(folder, context=context)
+    except MedtasksError:
+        raise
+    except Exception as error:  # a plugin raises what it likes on a file that another version of it wrote
         raise BundleError(
             f"the model in {folder} cannot be read ({type(error).__name__}): it was written by "
             f"{stored.plugin}, here is {registry.find('model', stored.id).origin}",
@@ -208,7 +224,7 @@ def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Conte
 
 
 def _find(folder: Path) -> Path:
-    recover(folder)
+    recover(folder.absolute().parent)
     for place in (folder, folder / "bundle"):
         recover(place)
         if (place / NAME).is_file():
@@ -251,19 +267,23 @@ def _write_sums(folder: Path) -> None:
 
 def _check_sums(place: Path) -> None:
     """Refuse files that are missing, changed, or not listed, before any of them is parsed."""
+    if (place / SUMS).is_symlink():
+        raise BundleError(f"the {SUMS} of {place} is a link, not a file", hint="copy the bundle again")
     try:
         lines = (place / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         raise BundleError(f"{place} lacks a readable {SUMS}", hint="copy the bundle again") from None
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    there = {path.relative_to(place).as_posix() for path in place.rglob("*") if not path.is_dir()} - {SUMS}
+    there = {
+        path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_symlink() or not path.is_dir()
+    } - {SUMS}
     for name in sorted(there | sums.keys()):
         if name not in sums:
             raise BundleError(
                 f"{place} holds a file that is not its own: {name}",
                 hint="remove the file, or copy the bundle again",
             )
-        if name not in there or (place / name).is_symlink():
+        if name not in there or (place / name).is_symlink() or not (place / name).is_file():
             raise BundleError(f"{place} lacks its file {name}", hint="copy the bundle again")
         if sha256(place / name) != sums[name]:
             raise BundleError(
@@ -275,6 +295,21 @@ def _check_sums(place: Path) -> None:
 def _beside(target: Path, what: str) -> Path:
     whole = target.absolute()
     return whole.with_name(f".{whole.name}.{what}")
+
+
+def _irreplaceable(target: Path, files: Sequence[str]) -> str | None:
+    if target.is_dir():
+        found = {path.name for path in target.iterdir()} - _DESKTOP
+        if found and not (files[0] in found and found <= set(files)):
+            return "exists and is no earlier result of medtasks"
+        if target.is_mount() or target.resolve() == Path.cwd():
+            return "is a mounted or the current folder, which cannot be replaced as a whole: name one inside it"
+        return None
+    if target.exists() or target.is_symlink():
+        return "exists and is no earlier result of medtasks"
+    if not next(parent for parent in target.absolute().parents if parent.exists()).is_dir():
+        return "cannot be made: what it would stand in is a file"
+    return None
 
 
 def _sync(folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from medtasks import bundle
@@ -20,6 +21,8 @@ SHOWN = 200
 """Cases drawn in the report; the file of values holds them all."""
 LARGEST = 12
 """Fields drawn of a record."""
+FILES = ("report.html", "values.npz", "values.csv")
+"""What may stand in the folder of an explanation; the first always does."""
 
 
 def write(
@@ -40,6 +43,7 @@ def write(
     dict
         ``report``, ``values``, ``explained``, ``invalid`` as the CLI prints them.
     """
+    bundle.check_target(out, FILES)
     context = Context(device=device, progress=progress or Progress())
     predictor = bundle.load(place, context=context)
     drawn: list[Block] = []
@@ -52,15 +56,14 @@ def write(
         if reading.cases is None:
             continue
         answers = predictor.answer(reading.cases, context=context)
-        place_of = {name: i for i, name in enumerate(reading.cases.ids)}
         for found in predictor.explain(reading.cases, target, context=context):
             parts = found.parts
-            for name, value in zip(found.ids, found.values, strict=True):
+            rows = _rows(answers, found.target if target is None else None)
+            for row, name, value in zip(rows, found.ids, found.values, strict=True):
                 values.append((name, found.target, value))
                 if len(drawn) < SHOWN:
-                    row = place_of[name]
                     drawn.append(_draw(reading.cases, row, found.target, value, parts, answers.iloc[row]))
-    with bundle.replacing(out, "report.html") as fresh:
+    with bundle.replacing(out, FILES) as fresh:
         name = _write_values(fresh, values, parts)
         (fresh / "report.html").write_text(_page(predictor, drawn, len(values), invalid), encoding="utf-8")
     return {
@@ -69,6 +72,13 @@ def write(
         "explained": len(values),
         "invalid": len(invalid),
     }
+
+
+def _rows(answers: pd.DataFrame, decided: str | None) -> npt.NDArray[np.int64]:
+    """Say which rows an explanation is of, since ids need not differ: those decided so, or all."""
+    if decided is None or "prediction" not in answers:
+        return np.arange(len(answers))
+    return np.flatnonzero(answers["prediction"] == decided)
 
 
 def _draw(cases: Any, row: int, target: str, value: Any, parts: tuple[str, ...], answer: pd.Series[Any]) -> Block:
@@ -96,7 +106,10 @@ def _write_values(folder: Path, values: list[tuple[str, str, Any]], parts: tuple
         table.insert(1, "explains", [target for _, target, _ in values])
         table.to_csv(folder / "values.csv", index=False)
         return "values.csv"
-    arrays = {f"{name}::{target}": value for name, target, value in values}
+    arrays: dict[str, Any] = {}
+    for name, target, value in values:
+        twins = sum(key.startswith(f"{name}::{target}") for key in arrays) if f"{name}::{target}" in arrays else 0
+        arrays[f"{name}::{target}" + (f"::{twins + 1}" if twins else "")] = value
     np.savez_compressed(folder / "values.npz", allow_pickle=False, **arrays)
     return "values.npz"
 

@@ -67,7 +67,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
     """
     start, settings = time.time(), prepared.settings
     folder = out or Path(settings.out or _fresh_name(settings.task)).expanduser()
-    bundle.check_target(folder, record.RECORD)
+    bundle.check_target(folder, record.FILES)
     with _workspace(folder, prepared, resume) as (scratch, checkpoint):
         context = Context(
             settings.seed,

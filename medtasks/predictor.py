@@ -14,6 +14,7 @@ from medtasks.cases import Cases, Schema, Source
 from medtasks.cases.base import Reading
 from medtasks.errors import PluginError, UsageError, suggest
 from medtasks.model import Context, Model
+from medtasks.registry import aside
 from medtasks.task import Decision, Outputs, Task
 
 
@@ -63,7 +64,8 @@ class Predictor:
         PluginError
             If the model breaks the contract.
         """
-        raw = self.model.predict(cases, context=context or Context())
+        with aside():
+            raw = self.model.predict(cases, context=context or Context())
         try:
             self.task.check(raw, self.outputs, len(cases))
         except ValueError as error:
@@ -135,7 +137,8 @@ class Predictor:
         found: list[Any] = [None] * len(cases)
         for target in np.unique(targets):
             rows = np.flatnonzero(targets == target)
-            values = self.model.explain(cases.take(rows), int(target), context=context or Context())
+            with aside():
+                values = self.model.explain(cases.take(rows), int(target), context=context or Context())
             if len(values) != len(rows):
                 raise PluginError(
                     f"the model {self.model_id} explained {len(values)} of {len(rows)} cases",

@@ -65,6 +65,8 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
         )
     if settings.device == "gpu" and "gpu" not in model.devices:
         raise UsageError(f"the model {model_id} does not run on a GPU", hint="use --device cpu or auto")
+    if data is None and settings.data is None and settings.model is None:
+        settings = settings.model_copy(update={"set": {**task.demo_config, **settings.set}})
     config = configure(model, settings.set, model_id)
     plan = Plan(settings.test, settings.valid, settings.folds)
     folds = tuple(task.split(dataset, plan, settings.seed))

@@ -22,6 +22,8 @@ from medtasks.task import Evaluation, Judged
 from medtasks.training import Answered
 
 RECORD = "run.json"
+FILES = (RECORD, "bundle", "report.html", "metrics.json", "predictions.csv", "config.toml", "invalid.csv")
+"""What may stand in a run's folder; the first always does."""
 
 
 def write(
@@ -34,7 +36,7 @@ def write(
 ) -> None:
     """Write everything into a fresh folder that takes the place of ``folder`` at the end."""
     page = document.Page(prepared.task, predictor, prepared.dataset, prepared.parts, len(prepared.folds), judged)
-    with bundle.replacing(folder, RECORD) as fresh:
+    with bundle.replacing(folder, FILES) as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
         bundle.save(predictor, fresh / "bundle", report=document.render(page, public=True))
         metrics = {key: told[key] for key in ("n", "metrics", "targets", "baseline")}

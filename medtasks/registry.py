@@ -75,7 +75,7 @@ class Entry:
             )
         point = entrypoints.EntryPoint.from_string(self.target, self.name)
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # stdout is the result's, never a plugin's
+            with aside():
                 return point.load()
         except KeyboardInterrupt:
             raise
@@ -115,6 +115,11 @@ def find(kind: str, name: str) -> Entry:
     return matches[0]
 
 
+def aside() -> contextlib.AbstractContextManager[Any]:
+    """Send what a plugin prints to stderr while the block runs: stdout is the result's."""
+    return contextlib.redirect_stdout(sys.stderr)
+
+
 def version() -> str:
     """Return the installed version of medtasks."""
     return metadata.version("medtasks")
@@ -129,7 +134,10 @@ def _scan() -> Iterator[Entry]:
             continue  # a distribution without readable entry points offers nothing
         if not text or "medtasks." not in text:
             continue
-        name = distribution.metadata["Name"] or "unknown"
+        try:
+            name = distribution.metadata["Name"] or "unknown"
+        except Exception:  # a damaged METADATA file raises what the Python version happens to raise
+            continue
         if _normal(name) in seen:  # an older copy further down the path: Python imports the first too
             continue
         seen.add(_normal(name))
@@ -174,7 +182,9 @@ def _mismatch(distribution: metadata.Distribution) -> str | None:
             requirement = Requirement(line)
         except InvalidRequirement:
             continue
-        if _normal(requirement.name) != "medtasks" or requirement.extras or not requirement.specifier:
+        if _normal(requirement.name) != "medtasks" or (
+            requirement.marker and not requirement.marker.evaluate({"extra": ""})
+        ):
             continue
         if not requirement.specifier.contains(version(), prereleases=True):
             return f"it was written for medtasks {requirement.specifier}; this is {version()}"

@@ -64,6 +64,20 @@ def write_settings(settings: Settings, path: Path) -> None:
     path.write_text(tomli_w.dumps(_without_none(content)), encoding="utf-8")
 
 
+def table_of(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a table of a configuration file, empty where it has none.
+
+    Raises
+    ------
+    UsageError
+        If what stands there is no table.
+    """
+    found = values.get(name, {})
+    if not isinstance(found, dict):
+        raise UsageError(f"setting {name!r} of the configuration is no table", hint=f"write it below [{name}]")
+    return found
+
+
 def resolve(values: dict[str, Any]) -> Settings:
     """Check settings that come from a file, the command line or Python."""
     settings = checked(Settings, values, "setting")

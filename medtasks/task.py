@@ -103,6 +103,8 @@ class Task(ABC):
     """The model that every result is printed beside, by kind of case."""
     demo: ClassVar[str]
     """The data set used where no data are named."""
+    demo_config: ClassVar[Mapping[str, Any]] = {}
+    """Hyper-parameters with which the default model learns the demo while a person waits."""
     not_for: ClassVar[tuple[str, ...]] = ()
     """Sentences that every report ends with: what the answers must not be used for."""
 

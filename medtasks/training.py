@@ -13,6 +13,7 @@ from medtasks.dataset import Dataset
 from medtasks.model import Context
 from medtasks.predictor import Predictor
 from medtasks.preparing import Prepared
+from medtasks.registry import aside
 from medtasks.task import Outputs
 
 
@@ -30,7 +31,8 @@ class Answered:
 def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) -> Predictor:
     """Fit the model and fix its decision on validation."""
     task, model = prepared.task, prepared.model(prepared.config)
-    model.fit(train, valid, context=context)
+    with aside():
+        model.fit(train, valid, context=context)
     blank = Predictor(task, model, prepared.model_id, Outputs.of(train), task.schema(train, prepared.options))
     decision = task.decide(valid, blank.scores(valid.cases, context=context), prepared.options)
     return replace(blank, decision=decision)

@@ -31,7 +31,9 @@ def test_the_first_plugin_works_as_written(tmp_path: Path) -> None:
     about = tmp_path / "my_plugin-0.1.0.dist-info"
     about.mkdir()
     needs = "".join(f"Requires-Dist: {line}\n" for line in project["project"]["dependencies"])
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: my-plugin\nVersion: 0.1.0\n{needs}", encoding="utf-8")
+    (about / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: my-plugin\nVersion: 0.1.0\n{needs}", encoding="utf-8"
+    )
     points = project["project"]["entry-points"]["medtasks.models"]
     lines = "".join(f"{name} = {target}\n" for name, target in points.items())
     (about / "entry_points.txt").write_text(f"[medtasks.models]\n{lines}", encoding="utf-8")
@@ -55,7 +57,11 @@ def test_the_first_plugin_works_as_written(tmp_path: Path) -> None:
 def test_an_example_runs(name: str, tmp_path: Path) -> None:
     small = ["--small"] if name == "images.py" else []
     done = subprocess.run(
-        [sys.executable, str(HOUSE / "examples" / name), *small], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, str(HOUSE / "examples" / name), *small],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "report:" in done.stdout

@@ -110,4 +110,5 @@ class RecordEncoder:
 
 
 def _levels(field: Field) -> tuple[str, ...]:
-    return (*field.categories, "other") if field.open else field.categories
+    pooled = field.open and "other" not in field.categories
+    return (*field.categories, "other") if pooled else field.categories

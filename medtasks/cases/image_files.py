@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,34 @@ Pixels = npt.NDArray[Any]
 
 class ImageError(ValueError):
     """One image cannot be used; the message is the reason that its row carries."""
+
+
+class _Silence:
+    """Ignores warnings while any thread is within.
+
+    `warnings.catch_warnings` alone does not fit threads: one restores the filters that another had set.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._within = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._within == 0:
+                self._outside = warnings.catch_warnings()
+                self._outside.__enter__()
+                warnings.simplefilter("ignore")
+            self._within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if self._within == 0:
+                self._outside.__exit__(None, None, None)
+
+
+_SILENCE = _Silence()
 
 
 def is_image(path: Path) -> bool:
@@ -97,14 +126,13 @@ def _raster(data: bytes) -> Pixels:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; the size is checked below
-            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "BMP")) as image:
-                _check_size(*image.size)
-                if getattr(image, "n_frames", 1) > 1:
-                    raise ImageError(f"the file holds {getattr(image, 'n_frames', 0)} frames; give one per file")
-                image.load()
-                return _pixels(ImageOps.exif_transpose(image))
+        # Pillow's remarks on odd metadata are of no use; the size is checked below
+        with _SILENCE, Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "BMP")) as image:
+            _check_size(*image.size)
+            if getattr(image, "n_frames", 1) > 1:
+                raise ImageError(f"the file holds {getattr(image, 'n_frames', 0)} frames; give one per file")
+            image.load()
+            return _pixels(ImageOps.exif_transpose(image))
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -139,12 +167,11 @@ def _stretch(values: npt.NDArray[np.float32]) -> Pixels:
 def _dicom(data: bytes) -> Pixels:
     try:
         import pydicom
-        from pydicom.pixels import apply_modality_lut, apply_voi_lut
+        from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
     except ImportError:
         raise ImageError("DICOM needs pydicom: pip install 'medtasks[dicom]'") from None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom remarks on values outside the standard; we need pixels
+        with _SILENCE:  # pydicom remarks on values outside the standard; we need pixels
             file = pydicom.dcmread(io.BytesIO(data), force=False)
             frames = int(file.get("NumberOfFrames", 1) or 1)
             if frames > 1:
@@ -154,6 +181,8 @@ def _dicom(data: bytes) -> Pixels:
             _check_size(int(file.Columns), int(file.Rows))
             if int(file.get("SamplesPerPixel", 1)) > 1:
                 return _colour(pydicom, file)
+            if file.get("PhotometricInterpretation") == "PALETTE COLOR":
+                return as_float(apply_color_lut(file.pixel_array, file))
             values = apply_voi_lut(apply_modality_lut(file.pixel_array, file), file)
     except ImageError:
         raise

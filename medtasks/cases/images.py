@@ -152,11 +152,12 @@ class Images(Cases):
     @classmethod
     def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
         """Read a file, a folder, a glob, a manifest (column ``path``) or an ``.npz``; see `Cases.read`."""
-        # The schema is not looked at: any image that decodes can be brought to what a model wants.
+        # Any image that decodes can be brought to what a model wants: the schema only names a manifest's columns.
         if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".npz":
             yield from _read_arrays(cls, Path(source), chunk)
             return
-        for ids, paths in _locate(source, chunk):
+        columns = schema.get("path", "path"), schema.get("id", "id")
+        for ids, paths in _locate(source, chunk, columns):
             yield from _read_files(cls, ids, paths)
 
 
@@ -180,10 +181,13 @@ def inspect_files(paths: Sequence[Path]) -> Iterator[ImageFacts | ImageError]:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """List the image files below a folder, sorted, hidden ones left out."""
-    found = []
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    """List the image files below a folder, sorted, hidden ones left out; linked folders are followed once."""
+    found: list[Path] = []
+    seen = {folder.resolve()}
+    for here, folders, files in os.walk(folder, followlinks=True):
+        links = {name: Path(here, name).resolve() for name in folders if Path(here, name).is_symlink()}
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and links.get(name) not in seen)
+        seen.update(links.values())
         found += [Path(here, name) for name in sorted(files) if not name.startswith(".") and is_image(Path(here, name))]
     return found
 
@@ -221,10 +225,11 @@ def _with_channels(pixels: npt.NDArray[np.float32], channels: int) -> npt.NDArra
     return (pixels @ luma)[:, :, None]
 
 
-def _locate(source: Source, chunk: int) -> Iterator[tuple[list[str], list[Path | None]]]:
-    """Yield ids and paths, ``chunk`` at a time."""
+def _locate(source: Source, chunk: int, columns: tuple[str, str]) -> Iterator[tuple[list[str], list[Path | None]]]:
+    """Yield ids and paths, ``chunk`` at a time; ``columns`` are those of a manifest's paths and ids."""
     if isinstance(source, pd.DataFrame):
-        yield from _of_manifest(source, Path(), "the table")
+        for start in range(0, len(source), chunk):
+            yield _of_manifest(source[start : start + chunk], Path(), "the table", columns)
         return
     path = Path(source)
     if path.is_dir():
@@ -234,7 +239,7 @@ def _locate(source: Source, chunk: int) -> Iterator[tuple[list[str], list[Path |
         ids = [file.relative_to(path).as_posix() for file in files]
     elif is_table(path) and path.is_file():
         for part in iterate_table(path, chunk):
-            yield from _of_manifest(part, path.parent, str(path))
+            yield _of_manifest(part, path.parent, str(path), columns)
         return
     elif path.exists():
         files, ids = [path], [path.name]
@@ -250,10 +255,13 @@ def _locate(source: Source, chunk: int) -> Iterator[tuple[list[str], list[Path |
         yield ids[start : start + chunk], list(files[start : start + chunk])
 
 
-def _of_manifest(table: pd.DataFrame, root: Path, where: str) -> Iterator[tuple[list[str], list[Path | None]]]:
-    paths = manifest_paths(table, root, where)
-    names = table["id"] if "id" in table.columns else table["path"]
-    yield ["" if gone else str(name) for name, gone in zip(names, is_missing(names), strict=True)], paths
+def _of_manifest(
+    table: pd.DataFrame, root: Path, where: str, columns: tuple[str, str]
+) -> tuple[list[str], list[Path | None]]:
+    path, name = columns
+    paths = manifest_paths(table, root, where, path)
+    names = table[name if name in table.columns else path]
+    return ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)], paths
 
 
 def _read_files(cls: type[Images], ids: list[str], paths: list[Path | None]) -> Iterator[Reading[Any]]:
@@ -308,7 +316,7 @@ def load_npz(path: Path) -> dict[str, Pixels]:
     if not path.is_file():
         raise DataError(f"no file {path}", hint="check the path")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except Exception as error:  # numpy and zipfile raise many kinds on damaged files
         raise DataError(
@@ -319,7 +327,7 @@ def load_npz(path: Path) -> dict[str, Pixels]:
 
 def check_image_array(images: Pixels, where: str) -> Pixels:
     """Check that an array is (n, h, w) or (n, h, w, 1 or 3) of whole numbers or of [0, 1]."""
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)) or 0 in images.shape[1:]:
         raise DataError(
             f"{where} has the shape {images.shape}",
             hint="images are (n, height, width) or (n, height, width, 1 or 3); 3-D is not supported",

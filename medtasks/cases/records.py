@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
-from medtasks.cases.tables import is_missing, iterate_table
+from medtasks.cases.tables import check_header, is_missing, iterate_table
 from medtasks.errors import DataError, suggest
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
@@ -89,6 +89,7 @@ class Records(Cases):
         DataError
             If a row is not valid.
         """
+        table = with_names(table, "the table")
         fields, _ = infer_fields(table)
         frame, errors = parse(table, fields)
         bad = next((i for i, error in enumerate(errors) if error), None)
@@ -101,11 +102,12 @@ class Records(Cases):
         """Read a CSV, TSV or Parquet file, or a table in memory, that has the schema's fields."""
         fields = fields_of(schema)
         where = "the table" if isinstance(source, pd.DataFrame) else str(source)
-        parts = (
-            [source[start : start + chunk] for start in range(0, len(source), chunk)]
-            if isinstance(source, pd.DataFrame)
-            else iterate_table(Path(source), chunk)
-        )
+        parts: Iterable[pd.DataFrame]
+        if isinstance(source, pd.DataFrame):
+            table = with_names(source, where)
+            parts = (table[start : start + chunk] for start in range(0, len(table), chunk))
+        else:
+            parts = iterate_table(Path(source), chunk)
         start = 0
         for part in parts:
             check_columns(part, fields, where)
@@ -142,6 +144,12 @@ def infer_fields(table: pd.DataFrame, leave_out: Collection[str] = ()) -> tuple[
     return fields, notes
 
 
+def with_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return a table in memory with its columns' names as text, no two alike."""
+    check_header(where, [str(name) for name in table.columns])
+    return table.rename(columns=str)
+
+
 def parse(table: pd.DataFrame, fields: Sequence[Field]) -> tuple[pd.DataFrame, list[str | None]]:
     """Turn a table's columns into typed ones.
 
@@ -175,17 +183,22 @@ def numbers(values: pd.Series) -> pd.Series:
 
 def _infer(name: str, values: pd.Series) -> Field | str:
     known = values[~is_missing(values)]
+    if name.startswith("Unnamed: "):  # so pandas calls it
+        return "it has no name in the file and may be a row number"
     if known.empty:
         return "it holds no value"
     if pd.api.types.is_bool_dtype(known):
         return Field(name, "boolean")
     if pd.api.types.is_datetime64_any_dtype(known):
         return "dates are not read; give an age or a duration"
-    if float(numbers(known).notna().mean()) >= MOSTLY:
-        return Field(name, "number")
     text = known.astype("string").str.strip()
+    amounts = known[~_is_none(known)]
+    if len(amounts) and float(numbers(amounts).notna().mean()) >= MOSTLY:
+        return Field(name, "number")
     if set(text.str.lower().unique()) <= {*TRUE, *FALSE}:
         return Field(name, "boolean")
+    if float(numbers(text.str.replace(",", ".", n=1, regex=False)).notna().mean()) >= MOSTLY:
+        return "its numbers have a decimal comma; write them with a point"
     counts = text.value_counts()
     common = tuple(sorted(str(value) for value in counts.index[counts >= RARE]))
     if len(counts) > MAX_CATEGORIES or not common:
@@ -193,9 +206,15 @@ def _infer(name: str, values: pd.Series) -> Field | str:
     return Field(name, "category", common, open=bool((counts < RARE).any()))
 
 
+def _is_none(values: pd.Series) -> pd.Series:
+    """Mark the text "none", which among numbers is what Python writes for a missing one."""
+    return values.astype("string").str.strip().str.lower().eq("none").fillna(False).astype(bool)
+
+
 def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
     found = numbers(values).to_numpy()
-    return found, np.isnan(found) & ~is_missing(values).to_numpy(), "is not a number (decimals take a point)"
+    missing = (is_missing(values) | _is_none(values)).to_numpy()
+    return found, np.isnan(found) & ~missing, "is not a number (decimals take a point)"
 
 
 def _parse_boolean(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
@@ -214,8 +233,8 @@ def _parse_category(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[n
     found[~known] = None
     if field.open:
         found[unknown] = "other"
-        return found, np.zeros(len(values), dtype=bool), ""
-    return found, unknown, f"is none of its {len(field.categories)} known values"
+        return pd.Series(found, dtype=object), np.zeros(len(values), dtype=bool), ""
+    return pd.Series(found, dtype=object), unknown, f"is none of its {len(field.categories)} known values"
 
 
 _PARSERS = {"number": _parse_number, "boolean": _parse_boolean, "category": _parse_category}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
-from collections.abc import Iterator
+import re
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -14,8 +18,10 @@ import pandas as pd
 from medtasks.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".parquet", ".pq")
-MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-", ".")
-"""Texts that mean "not known" (lower case, without white space): pandas', UCI's and SAS' conventions."""
+MISSING = ("", "na", "n/a", "nan", "null", "?", "-", ".")
+"""Texts that mean "not known" (lower case, without white space): pandas', UCI's and SAS' conventions.
+
+"none" is not among them: of a symptom or a diagnosis it is an answer."""
 
 
 def is_table(path: Path) -> bool:
@@ -60,10 +66,21 @@ def is_missing(values: pd.Series) -> pd.Series:
     [False, True, True, True]
     """
     blank = values.isna()
-    if values.dtype == object or pd.api.types.is_string_dtype(values):
+    if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == object or pd.api.types.is_string_dtype(values):
         text = values.astype("string").str.strip().str.lower()
         blank = blank | text.isin(MISSING).fillna(True).astype(bool)
     return blank
+
+
+def check_header(where: str, names: Sequence[str]) -> None:
+    """Raise `DataError` if two columns have one name."""
+    stripped = [name.strip() for name in names]
+    twice = sorted({name for name in stripped if stripped.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{where} has more than one column called {', '.join(map(repr, twice))}",
+            hint="give each column a name of its own",
+        )
 
 
 def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
@@ -72,9 +89,11 @@ def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
     try:
         with pq.ParquetFile(path) as file:
-            _check_header(path, list(file.schema_arrow.names))
+            check_header(str(path), list(file.schema_arrow.names))
             for batch in file.iter_batches(rows):
-                yield batch.to_pandas()
+                # pandas' own remarks are left out: they would turn a column with ids into an index
+                part = batch.to_pandas(ignore_metadata=True)
+                yield part.drop(columns=[name for name in part if str(name).startswith("__index_level_")])
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{path} is not a readable Parquet file ({_first_line(error)})",
@@ -86,10 +105,10 @@ def _text(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     try:
         encoding = _encoding(path)
         with _open(path, encoding) as file:
-            head = file.readline()
+            head = next((line for line in file if line.strip()), "")
         separator = _separator(path, head)
         header = next(csv.reader(io.StringIO(head), delimiter=separator), [])
-        _check_header(path, header)
+        check_header(str(path), header)
         with (
             _open(path, encoding) as file,
             pd.read_csv(
@@ -103,15 +122,28 @@ def _text(path: Path, rows: int) -> Iterator[pd.DataFrame]:
                 on_bad_lines="error",
             ) as parts,
         ):
-            for part in parts:
+            while (part := _next(parts)) is not None:
                 yield part.rename(columns=str.strip)
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is a damaged gzip file ({_first_line(error)})", hint="copy it again") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})", hint="check the file's permissions") from error
+    except UnicodeError as error:
+        raise DataError(
+            f"{path} is encoded neither in UTF-8, UTF-16 nor Windows-1252 throughout", hint="save the table as UTF-8"
+        ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning, csv.Error) as error:
         raise DataError(
             f"{path} is not a readable table ({_first_line(error)})",
             hint="give each row as many fields as the header, with commas in texts quoted",
         ) from error
+
+
+def _next(parts: Iterator[pd.DataFrame]) -> pd.DataFrame | None:
+    with warnings.catch_warnings():
+        # pandas only warns where every row is longer than the header, and then leaves a column out
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return next(parts, None)
 
 
 def _open(path: Path, encoding: str) -> IO[str]:
@@ -129,7 +161,7 @@ def _encoding(path: Path) -> str:
     if b"\0" in head:
         raise DataError(f"{path} is binary, not a table", hint="give a CSV, TSV or Parquet file")
     try:
-        head[: max(len(head) - 4, 0)].decode("utf-8")  # the last bytes may cut a character in two
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # which lets the end cut a character in two
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8-sig"
@@ -138,17 +170,7 @@ def _encoding(path: Path) -> str:
 def _separator(path: Path, head: str) -> str:
     if _suffix(path) in (".tsv", ".tab"):
         return "\t"
-    return max(",;\t|", key=head.count)
-
-
-def _check_header(path: Path, names: list[str]) -> None:
-    stripped = [name.strip() for name in names]
-    twice = sorted({name for name in stripped if stripped.count(name) > 1})
-    if twice:
-        raise DataError(
-            f"{path} has more than one column called {', '.join(map(repr, twice))}",
-            hint="give each column a name of its own",
-        )
+    return max(",;\t|", key=re.sub('"[^"]*"', "", head).count)
 
 
 def _suffix(path: Path) -> str:

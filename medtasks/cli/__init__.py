@@ -6,7 +6,9 @@ import os
 import sys
 import traceback
 
-from medtasks.errors import MedtasksError, suggest
+from medtasks.errors import Interrupted, MedtasksError, suggest
+
+INTERRUPTED = Interrupted.exit_code
 
 
 def main() -> None:
@@ -24,17 +26,18 @@ def execute(arguments: list[str]) -> int:
     from medtasks.cli.app import Stopped, UsageFault, app
 
     try:
-        code = app(args=arguments, prog_name="medtasks", standalone_mode=False)
+        code = app(args=arguments or ["--help"], prog_name="medtasks", standalone_mode=False)
+        sys.stdout.flush()
     except MedtasksError as error:
         return _tell(error.message, error.hint, error.exit_code, debug)
     except UsageFault as error:
         known = getattr(error, "possibilities", None)
         hint = suggest(str(getattr(error, "option_name", "")), known) if known else _help_hint(error)
-        return _tell(str(getattr(error, "message", error)).rstrip("."), hint, 2, debug)
+        return _tell(_named(error), hint, 2, debug)
     except (KeyboardInterrupt, Stopped):
-        return _tell("interrupted", "nothing half written was left", 130, debug)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader is gone: nothing to tell it
+        return _tell("interrupted", "nothing half written was left", INTERRUPTED, debug)
+    except (BrokenPipeError, SystemExit):  # typer ends the program by itself when the reader of a pipe is gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # there is nobody to tell
         return 0
     except Exception as error:  # a fault of ours or a plugin's: its message may hold data, so it is not shown
         place = traceback.extract_tb(error.__traceback__)[-1]
@@ -44,16 +47,24 @@ def execute(arguments: list[str]) -> int:
             1,
             debug,
         )
+    if code == INTERRUPTED:  # how typer tells Ctrl-C
+        return _tell("interrupted", "nothing half written was left", INTERRUPTED, debug)
     return int(code or 0)
 
 
 def _tell(message: str, hint: str | None, code: int, debug: bool) -> int:
-    if debug and code not in (2, 130):
+    if debug and code not in (2, INTERRUPTED):
         traceback.print_exc()
     print(f"error: {message}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
     return code
+
+
+def _named(error: Exception) -> str:
+    """Return a usage error's message with the option or argument it is about."""
+    whole = getattr(error, "format_message", None)
+    return str(whole() if whole else error).rstrip(".")
 
 
 def _help_hint(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,15 +50,24 @@ def _check(name: str, task: str, general: list[str]) -> None:
 
 
 def pairs(items: Sequence[str]) -> dict[str, Any]:
-    """Read ``key=value`` items.
+    """Read ``key=value`` items; a list, a table or null is written as JSON.
 
-    >>> pairs(["epochs=3", "pooling=max"])
-    {'epochs': '3', 'pooling': 'max'}
+    >>> pairs(["epochs=3", "pooling=max", "sizes=[32, 64]"])
+    {'epochs': '3', 'pooling': 'max', 'sizes': [32, 64]}
     """
     found = {}
     for item in items:
         key, equals, value = item.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"--set {item!r} is not of the form key=value", hint="as in --set epochs=20")
-        found[key.strip().replace("-", "_")] = value.strip()
+        found[key.strip().replace("-", "_")] = _value(value.strip())
     return found
+
+
+def _value(text: str) -> Any:
+    if not text.startswith(("[", "{")) and text != "null":
+        return text  # the schema of the setting reads it
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

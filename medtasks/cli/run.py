@@ -69,7 +69,7 @@ def run(  # one parameter per option: that is how typer reads a command
     """
     from medtasks import pipeline
     from medtasks.preparing import prepare
-    from medtasks.settings import read_settings, resolve
+    from medtasks.settings import read_settings, resolve, table_of
 
     values = read_settings(config) if config else {}
     values["task"] = name = task or values.get("task")
@@ -89,11 +89,11 @@ def run(  # one parameter per option: that is how typer reads a command
     values |= {key: value for key, value in given.items() if value is not None}
     own = {"target": target, "group": group}
     values["options"] = {
-        **values.get("options", {}),
+        **table_of(values, "options"),
         **{key: value for key, value in own.items() if value},
         **task_options(context, name),
     }
-    values["set"] = {**values.get("set", {}), **pairs(set_ or [])}
+    values["set"] = {**table_of(values, "set"), **pairs(set_ or [])}
     bars = output.progress()
     prepared = prepare(resolve(values), progress=bars)
     if prepared.dataset.origin.synthetic:

@@ -170,11 +170,12 @@ class LinearRecord(_Linear):
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the encoder learnt."""
-        return self.encoder.to_arrays()
+        return {f"encoder_{name}": values for name, values in self.encoder.to_arrays().items()}
 
     def restore(self, folder: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Rebuild the encoder."""
-        self.encoder = RecordEncoder.load(folder / "fields.json", arrays)
+        own = {name.removeprefix("encoder_"): array for name, array in arrays.items() if name.startswith("encoder_")}
+        self.encoder = RecordEncoder.load(folder / "fields.json", own)
 
 
 def _full(model: Any, classes: int) -> tuple[Values, Values]:

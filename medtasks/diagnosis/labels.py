@@ -66,6 +66,8 @@ def clean(values: pd.Series) -> npt.NDArray[Any]:
     """Return labels as text, ``1.0`` as ``1``; None where missing."""
     missing = is_missing(values).to_numpy()
     text = values.astype("string").str.strip().astype(object).to_numpy(copy=True)
+    if pd.api.types.is_bool_dtype(values):
+        return text  # a text file says True and False too
     as_numbers = numbers(values).to_numpy()
     whole = ~np.isnan(as_numbers[~missing])
     if whole.all() and (as_numbers[~missing] == np.round(as_numbers[~missing])).all():
@@ -111,6 +113,8 @@ def relabel(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
                 f"{len(options.classes)} names are given for {len(dataset.classes)} classes",
                 hint=f"the classes are {', '.join(dataset.classes)}, in this order",
             )
+        if len(set(options.classes)) < len(options.classes):
+            raise UsageError("two classes are given one name", hint="join classes with --positive instead")
         dataset = replace(dataset, classes=options.classes)
     if not options.positive:
         return dataset
@@ -143,7 +147,8 @@ def check_classes(dataset: Dataset) -> None:
     Raises
     ------
     DataError
-        If there is one class only, or naming the class and its number of cases or patients.
+        If there is one class only, naming the class and its number of cases or patients, or if the data's
+        own split trains without a class.
     """
     if len(dataset.classes) == 1:
         raise DataError(
@@ -160,6 +165,11 @@ def check_classes(dataset: Dataset) -> None:
                 f"class {name!r} has {count} {unit[:-1] if count == 1 else unit}: "
                 "at least 3 are needed to train, validate and test",
                 hint="add cases, join classes with --positive, or leave the class out",
+            )
+        if dataset.split is not None and not (mine & (dataset.split == "train")).any():
+            raise DataError(
+                f"class {name!r} has no case in the training part of the data's own split",
+                hint="mend the split, or leave it out and let medtasks split",
             )
 
 

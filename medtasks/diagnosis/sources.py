@@ -21,7 +21,7 @@ from medtasks.cases.images import (
     load_npz,
     manifest_paths,
 )
-from medtasks.cases.records import check_columns, fields_of, infer_fields, parse
+from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
 from medtasks.cases.tables import is_missing, is_table, read_table
 from medtasks.dataset import Dataset, Origin
 from medtasks.diagnosis.labels import SPLIT_NAMES, clean, column, encode, split_values
@@ -55,8 +55,7 @@ def read_folder(folder: Path, options: DiagnosisOptions, context: Context) -> Da
     """Read a folder with a sub-folder per class, or train, val and test folders of such."""
     files = find_images(folder)
     parts = [file.relative_to(folder).parts for file in files]
-    splits = [name for name in _subfolders(folder) if name.lower() in SPLIT_NAMES]
-    own_split = bool(splits) and all(part[0] in splits for part in parts)
+    own_split = _has_own_split(folder, sorted({part[0] for part in parts if len(part) > 1}))
     depth = 1 if own_split else 0
     kept = [i for i, part in enumerate(parts) if len(part) > depth + 1]
     if not files:
@@ -104,13 +103,20 @@ def read_npz(path: Path, options: DiagnosisOptions) -> Dataset:
         split += [name] * len(images[-1])
     if len({part.shape[1:] for part in images}) > 1:
         raise DataError(f"the parts of {path} hold images of different sizes", hint="store one size per file")
-    codes, classes = encode(np.concatenate(labels), str(path))
+    whole = np.concatenate(labels)
+    rows = np.flatnonzero([label is not None for label in whole])
+    codes, classes = encode(whole[rows], str(path))
     return Dataset(
-        Images(ids, np.concatenate(images)),
+        Images(ids, np.concatenate(images)).take(rows),
         codes,
         classes=classes,
-        split=np.array(split, dtype=object) if own_split else None,
-        origin=Origin(str(path)),
+        split=np.array(split, dtype=object)[rows] if own_split else None,
+        origin=Origin(
+            str(path),
+            invalid=tuple(
+                (name, "the image has no label") for name, label in zip(ids, whole, strict=True) if label is None
+            ),
+        ),
     )
 
 
@@ -123,7 +129,9 @@ def read_table_of_cases(
     schema: Schema | None = None,
 ) -> Dataset:
     """Read a table: a manifest of images if it has their paths, else records."""
-    table = table.rename(columns=str).reset_index(drop=True)
+    table = with_names(table, where).reset_index(drop=True)
+    if table.empty:
+        raise DataError(f"{where} has no rows", hint="give a table with a row per case")
     target = column(table, options.target, TARGETS, where)
     if target is None:
         raise UsageError(
@@ -135,6 +143,8 @@ def read_table_of_cases(
     name = column(table, options.id, ("id",), where)
     for ignored in options.ignore:
         column(table, ignored, (), where)
+    if options.path != DiagnosisOptions().path:  # the user named it, so it must be there
+        column(table, options.path, (), where)
     if options.path in table.columns and options.path not in (target, group):
         return _manifest(table, options, root, where, context, (target, group, split, name))
     return _records(table, options, where, (target, group, split, name), schema)
@@ -260,7 +270,7 @@ def _column_values(table: pd.DataFrame, name: str | None, where: str) -> npt.NDA
             f"{where}, row {missing[0] + 1}: the column {name!r} is empty",
             hint="name the patient in every row: a split by patient needs it",
         )
-    return table[name].astype(str).to_numpy(dtype=object)
+    return table[name].astype(str).str.strip().to_numpy(dtype=object)
 
 
 def _groups_from_paths(ids: Sequence[str], options: DiagnosisOptions) -> npt.NDArray[Any] | None:
@@ -284,7 +294,7 @@ def _groups_from_paths(ids: Sequence[str], options: DiagnosisOptions) -> npt.NDA
 
 def _npz_labels(arrays: dict[str, npt.NDArray[Any]], key: str, n: int, path: Path) -> npt.NDArray[Any]:
     labels = arrays.get(f"{key}_labels")
-    if labels is None or len(labels) != n:
+    if labels is None or labels.ndim == 0 or len(labels) != n:
         raise DataError(
             f"{path}: {key}_labels is missing or differs in length from {key}_images",
             hint="store one label per image",
@@ -299,5 +309,13 @@ def _npz_labels(arrays: dict[str, npt.NDArray[Any]], key: str, n: int, path: Pat
     return clean(pd.Series(labels))
 
 
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+def _has_own_split(folder: Path, names: Sequence[str]) -> bool:
+    """Say whether the sub-folders that hold images are train, val and test; a mixture is refused."""
+    others = [name for name in names if name.lower() not in SPLIT_NAMES]
+    if others and len(others) < len(names):
+        mine = next(name for name in names if name not in others)
+        raise DataError(
+            f"{folder} has folders of a split ({mine!r}) beside others ({others[0]!r})",
+            hint="keep train, val and test with a folder per class in each, or folders of classes only",
+        )
+    return bool(names) and not others

@@ -65,7 +65,7 @@ def kfold(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, plan: Plan,
         inner = _assign(
             strata[rest], None if groups is None else groups[rest], (1 - plan.valid, plan.valid), seed + 1 + i
         )
-        if not len(test) or not (inner == 1).any():
+        if not len(test) or not (inner == 0).any() or not (inner == 1).any():
             raise DataError(f"{plan.folds} folds are too many for {len(strata)} cases", hint="use fewer --folds")
         folds.append(Fold(rest[inner == 0], rest[inner == 1], test))
     return folds
@@ -92,6 +92,11 @@ def official(dataset: Dataset, strata: npt.NDArray[Any], plan: Plan, seed: int) 
         groups = None if dataset.groups is None else dataset.groups[train]
         inner = _assign(strata[train], groups, (1 - plan.valid, plan.valid), seed)
         rows["train"], rows["valid"] = train[inner == 0], train[inner == 1]
+        if not len(rows["train"]) or not len(rows["valid"]):
+            raise DataError(
+                "the training part of the data's own split is too small to take a validation part from it",
+                hint="mark 'valid' rows, or leave the split column out and let medtasks split",
+            )
     fold = Fold(rows["train"], rows["valid"], rows["test"])
     check_groups(fold, dataset.groups)
     return fold
@@ -138,7 +143,10 @@ def _fill(
     free: Rows, held: Rows, have: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], part_of: Rows
 ) -> None:
     small = list(free)
-    for part in np.argsort(wanted, kind="stable"):
+    order = np.argsort(wanted, kind="stable")
+    if len(small) < (have == 0).sum():  # too few for every part: what cannot be learnt need not be judged
+        order = order[::-1]
+    for part in order:
         if have[part] == 0 and small:
             unit = small.pop()
             part_of[unit] = part

@@ -118,8 +118,9 @@ def test_exposure_and_corners_do_not_tell_the_finding(films: Films) -> None:
     model = make_pipeline(StandardScaler(), LogisticRegression())
 
     def auroc(columns: slice) -> float:
-        found = cross_val_predict(model, features[:, columns], films.finding, groups=films.patient,
-                                  cv=GroupKFold(5), method="predict_proba")
+        found = cross_val_predict(
+            model, features[:, columns], films.finding, groups=films.patient, cv=GroupKFold(5), method="predict_proba"
+        )
         return float(roc_auc_score(films.finding, found, multi_class="ovr"))
 
     assert auroc(slice(1)) < 0.58  # the mean alone: chance, within sampling error

@@ -5,15 +5,15 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from medtasks_record_ensemble import RecordEnsemble
-from medtasks_record_ensemble.blend import fold_numbers, sharpen, sharpness, weigh
-from medtasks_record_ensemble.members import threads
-from medtasks_record_ensemble.trees import Boosted, Forest
 
 from medtasks.cases import Records
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Context, Progress, configure
+from medtasks_record_ensemble import RecordEnsemble
+from medtasks_record_ensemble.blend import fold_numbers, sharpen, sharpness, weigh
+from medtasks_record_ensemble.members import threads
+from medtasks_record_ensemble.trees import Boosted, Forest
 
 HERE = Context(seed=3)
 

@@ -1,0 +1,249 @@
+"""Records: types are told from values, mistakes cost a row and never show what a patient's cell held."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medtasks.cases import Field, Records
+from medtasks.cases.records import infer_fields, parse
+from medtasks.errors import DataError
+
+SECRET = "Zacharias"
+
+
+def one(values: Any) -> Field | str:
+    """Return the inferred field, or the note where it was passed over."""
+    fields, notes = infer_fields(pd.DataFrame({"x": values}))
+    assert len(fields) + len(notes) == 1
+    return fields[0] if fields else notes[0]
+
+
+def kind(values: Any) -> str:
+    found = one(values)
+    return found.type if isinstance(found, Field) else found
+
+
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        (["1", "2.5", "-3e2"], "number"),
+        ([1, 2, 3], "number"),
+        (["1", "?", "3"], "number"),
+        (["1", "0", "1"], "number"),
+        (["1", "None", "3"], "number"),
+        (["none", "mild", "mild", "none"], "category"),
+        ([*map(str, range(19)), "high"], "number"),  # one mistake in twenty
+        (["yes", "No", "?"], "boolean"),
+        ([True, False, True], "boolean"),
+        (pd.Series([True, None, False], dtype=object), "boolean"),
+        (["present", "absent"], "boolean"),
+        (["a", "a", "b", "b"], "category"),
+        (pd.Categorical(["a", "a", "b", "b"]), "category"),
+    ],
+)
+def test_types_are_told_from_values(values: Any, type_: str) -> None:
+    assert kind(values) == type_
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([f"note {i}" for i in range(60)], "free text"),
+        (["a", "b", "c"], "free text"),
+        (["", "NA", None], "no value"),
+        ([np.nan, np.nan], "no value"),
+        (pd.to_datetime(["2020-01-01", "2021-01-01"]), "dates"),
+        (["1,5", "2,5", "1,5", "2,5"], "comma"),
+    ],
+)
+def test_columns_that_no_model_reads_are_passed_over_with_a_note(values: Any, says: str) -> None:
+    note = kind(values)
+    assert says in note
+    assert "'x'" in note
+
+
+def test_a_column_without_a_name_is_no_field(tmp_path: Path) -> None:
+    """`to_csv` writes the row number under no name; where a table is sorted by class it gives the class away."""
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"age": [1, 2, 3]}).to_csv(path)
+    from medtasks.cases.tables import read_table
+
+    fields, notes = infer_fields(read_table(path))
+    assert [field.name for field in fields] == ["age"]
+    assert "no name" in notes[0]
+
+
+def test_left_out_columns_leave_no_note() -> None:
+    fields, notes = infer_fields(pd.DataFrame({"a": [1], "b": [2]}), {"b"})
+    assert [field.name for field in fields] == ["a"]
+    assert notes == []
+
+
+def test_rare_categories_are_pooled_and_make_the_field_open() -> None:
+    assert one(["a", "a", "b", "b", "rare"]) == Field("x", "category", ("a", "b"), open=True)
+    assert one(["a", "a", "b", "b"]) == Field("x", "category", ("a", "b"), open=False)
+
+
+def test_parsed_values_are_what_was_written() -> None:
+    table = pd.DataFrame(
+        {"n": ["1", " 2.5 ", "?", "-1e3"], "b": ["Yes", "n", "", "1"], "c": ["u", " v", None, "new"]},
+        index=[9, 9, 7, 1],
+    )
+    fields = [Field("n", "number"), Field("b", "boolean"), Field("c", "category", ("u", "v"), open=True)]
+    frame, errors = parse(table, fields)
+    assert frame["n"].tolist()[:2] == [1, 2.5]
+    assert frame["n"].tolist()[3] == -1000
+    assert frame["b"].tolist()[:2] == [1, 0]
+    assert np.isnan(frame["n"][2])
+    assert np.isnan(frame["b"][2])
+    assert frame["c"].tolist() == ["u", "v", None, "other"]
+    assert errors == [None, None, "every field is missing", None]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (Field("x", "number"), SECRET),
+        (Field("x", "number"), "1,5"),
+        (Field("x", "number"), "inf"),
+        (Field("x", "boolean"), SECRET),
+        (Field("x", "boolean"), "2"),
+        (Field("x", "category", ("a", "b")), SECRET),
+    ],
+)
+def test_a_mistake_costs_its_row_only_and_is_not_repeated(field: Field, value: str) -> None:
+    good = {"number": "1", "boolean": "yes", "category": "a"}[field.type]
+    frame, errors = parse(pd.DataFrame({"x": [good, value, good]}), [field])
+    assert errors[0] is errors[2] is None
+    assert "'x'" in str(errors[1])
+    assert value not in str(errors[1])
+    assert len(frame) == 3
+
+
+def test_none_is_an_answer_of_a_category_and_missing_among_numbers() -> None:
+    records = Records.from_table(pd.DataFrame({"pain": ["none", "mild", "mild", "none"], "n": ["1", "None", "2", "3"]}))
+    assert records.frame["pain"].tolist() == ["none", "mild", "mild", "none"]
+    assert records.frame["n"].isna().tolist() == [False, True, False, False]
+
+
+def test_from_table_names_the_row_of_a_mistake_and_not_its_value() -> None:
+    with pytest.raises(DataError) as caught:
+        Records.from_table(pd.DataFrame({"x": [*range(19), SECRET]}))
+    assert "row 20" in caught.value.message
+    assert SECRET not in caught.value.message + str(caught.value.hint)
+
+
+def test_column_names_that_are_numbers_are_names_too() -> None:
+    table = pd.DataFrame(np.arange(6.0).reshape(3, 2))
+    records = Records.from_table(table)
+    assert [field.name for field in records.fields] == ["0", "1"]
+    (reading,) = Records.read(table, records.schema())
+    assert reading.errors == (None, None, None)
+
+
+# --- reading with a fitted model's fields ---
+
+
+@pytest.fixture
+def schema() -> dict[str, Any]:
+    fields = [Field("age", "number"), Field("fever", "boolean"), Field("site", "category", ("left", "right"))]
+    return {**Records([], pd.DataFrame(columns=["age", "fever", "site"]), fields).schema(), "id": "id"}
+
+
+def test_one_row_in_is_one_row_out(schema: dict[str, Any]) -> None:
+    table = pd.DataFrame(
+        {
+            "extra": 1,
+            "id": ["p", "q", "r", "s"],
+            "site": ["left", SECRET, "", "right"],
+            "fever": ["no", "yes", "", "yes"],
+            "age": ["61", "47", "", "old"],
+        }
+    )
+    (reading,) = Records.read(table, schema)
+    assert reading.ids == ("p", "q", "r", "s")
+    assert [error is None for error in reading.errors] == [True, False, False, False]
+    assert "site" in str(reading.errors[1])
+    assert "missing" in str(reading.errors[2])
+    assert "age" in str(reading.errors[3])
+    assert reading.rows.tolist() == [0]
+    assert reading.cases is not None
+    assert reading.cases.ids.tolist() == ["p"]
+    assert reading.cases.frame.to_dict("list") == {"age": [61.0], "fever": [0.0], "site": ["left"]}
+    assert SECRET not in str(reading.errors)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "memory"])
+def test_chunks_number_their_rows_through(tmp_path: Path, schema: dict[str, Any], name: str) -> None:
+    table = pd.DataFrame({"age": [str(i) for i in range(23)], "fever": "yes", "site": "left"})
+    path = tmp_path / name
+    source: Any = table if name == "memory" else path
+    if name == "t.csv":
+        table.to_csv(path, index=False)
+    elif name == "t.parquet":
+        table.to_parquet(path)
+    readings = list(Records.read(source, schema, chunk=10))
+    assert [len(reading.ids) for reading in readings] == [10, 10, 3]
+    assert [name for reading in readings for name in reading.ids] == [str(i + 1) for i in range(23)]
+    ages = [age for reading in readings if reading.cases for age in reading.cases.frame["age"]]
+    assert ages == list(range(23))
+
+
+def test_a_reading_without_a_valid_row_has_no_cases(schema: dict[str, Any]) -> None:
+    (reading,) = Records.read(pd.DataFrame({"age": ["x"], "fever": ["no"], "site": ["left"]}), schema)
+    assert reading.cases is None
+    assert reading.rows.tolist() == []
+
+
+def test_a_column_that_is_empty_throughout_is_missing_not_wrong(schema: dict[str, Any]) -> None:
+    table = pd.DataFrame({"age": [np.nan, np.nan], "fever": [None, None], "site": ["left", "right"]})
+    (reading,) = Records.read(table, schema)
+    assert reading.errors == (None, None)
+
+
+def test_a_column_that_is_not_there_is_named_with_the_nearest(schema: dict[str, Any]) -> None:
+    with pytest.raises(DataError) as caught:
+        list(Records.read(pd.DataFrame({"age": [1], "fevr": ["no"], "site": ["left"]}), schema))
+    assert "'fever'" in caught.value.message
+    assert "did you mean 'fevr'?" in str(caught.value.hint)
+
+
+def test_two_columns_of_one_name_in_memory_are_refused(schema: dict[str, Any]) -> None:
+    table = pd.DataFrame([[1, 2, "no", "left"]], columns=["age", "age", "fever", "site"])
+    with pytest.raises(DataError, match="more than one column called 'age'"):
+        list(Records.read(table, schema))
+
+
+def test_an_open_field_takes_an_unknown_category() -> None:
+    schema = Records.from_table(pd.DataFrame({"x": ["a", "a", "b", "b", "c"]})).schema()
+    (reading,) = Records.read(pd.DataFrame({"x": [SECRET, "a"]}), schema)
+    assert reading.cases is not None
+    assert reading.cases.frame["x"].tolist() == ["other", "a"]
+
+
+# --- the cases themselves ---
+
+
+def test_take_keeps_rows_and_ids_together() -> None:
+    records = Records.from_table(pd.DataFrame({"x": ["1", "2", "3"]}), ids=["a", "b", "c"])
+    part = records.take(np.array([2, 0]))
+    assert part.ids.tolist() == ["c", "a"]
+    assert part.frame["x"].tolist() == [3, 1]
+    assert [chunk.ids.tolist() for chunk in records.chunks(2)] == [["a", "b"], ["c"]]
+
+
+def test_digests_know_the_values_and_not_the_names() -> None:
+    table = pd.DataFrame({"x": ["1", "2", "1", "?"], "c": ["a", "b", "a", "a"], "d": ["a", "a", "a", "a"]})
+    first, second, third, fourth = Records.from_table(table, ids=list("pqrs")).digests()
+    assert first == third
+    assert len({first, second, fourth}) == 3
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="fit"):
+        Records(["a"], pd.DataFrame({"x": [1.0, 2.0]}), [Field("x", "number")])

@@ -1,0 +1,97 @@
+"""The Python API: what `import medtasks` offers."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import medtasks
+from medtasks.errors import DataError, UsageError
+
+
+def test_the_public_names_are_there_and_documented() -> None:
+    assert set(medtasks.__all__) == {
+        "datasets", "evaluate", "explain", "load", "models", "predict", "run", "tasks", "train",
+    }  # fmt: skip
+    for name in medtasks.__all__:
+        assert inspect.getdoc(getattr(medtasks, name)), name
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        _ = medtasks.trian  # type: ignore[attr-defined]
+
+
+def test_train_gives_a_predictor_and_writes_nothing(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    predictor = medtasks.train("diagnosis", table, model="linear-record", config={"strengths": (0.1,)})
+    assert predictor.outputs.classes == ("healthy", "sick")
+    assert predictor.model.config.strengths == (0.1,)
+    assert medtasks.predict(predictor, table)["status"].eq("ok").all()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_may_be_named_by_its_run_or_itself(record_run: Path, table: pd.DataFrame) -> None:
+    found = [medtasks.predict(place, table) for place in (record_run, record_run / "bundle", str(record_run))]
+    pd.testing.assert_frame_equal(found[0], found[1])
+    pd.testing.assert_frame_equal(found[0], found[2])
+
+
+def test_a_table_and_its_file_are_answered_alike(record_run: Path, records_csv: Path, table: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(medtasks.predict(record_run, records_csv), medtasks.predict(record_run, table))
+
+
+def test_evaluating_the_test_cases_repeats_their_measures(record_run: Path, table: pd.DataFrame) -> None:
+    tested = pd.read_csv(record_run / "predictions.csv")["id"]
+    found = medtasks.evaluate(record_run, table[table["id"].isin(tested)])
+    judged = medtasks.load(record_run).facts["judged"]["metrics"]
+    for name, measure in found.evaluation.metrics.items():
+        assert measure.value == pytest.approx(judged[name]["value"], abs=1e-9), name
+    assert found.baseline is not None
+    assert found.summary["n"] == len(tested)
+
+
+def test_evaluating_takes_the_test_part_of_data_with_a_split(record_run: Path, table: pd.DataFrame) -> None:
+    parts = np.where(np.arange(len(table)) < 30, "test", "train")
+    assert medtasks.evaluate(record_run, table.assign(split=parts)).summary["n"] == 30
+
+
+def test_new_classes_are_refused(record_run: Path, table: pd.DataFrame) -> None:
+    with pytest.raises(DataError, match="no class 'dead'") as caught:
+        medtasks.evaluate(record_run, table.assign(target=table["target"].replace("sick", "dead")))
+    assert caught.value.exit_code == 4
+
+
+def test_explain_tells_what_speaks_for_a_class(record_run: Path, table: pd.DataFrame) -> None:
+    found = medtasks.explain(record_run, table.iloc[:4], "sick")
+    assert [part.target for part in found] == ["sick"]
+    assert found[0].ids == tuple(table["id"].iloc[:4])
+
+
+def test_options_and_hyper_parameters_are_checked(table: pd.DataFrame) -> None:
+    with pytest.raises(UsageError, match="unknown option of diagnosis 'targte'"):
+        medtasks.train("diagnosis", table, model="linear-record", targte="target")
+    with pytest.raises(UsageError, match=r"unknown setting of diagnosis\.linear-record 'strength'"):
+        medtasks.train("diagnosis", table, model="linear-record", config={"strength": 1})
+
+
+def test_lists_tell_what_is_installed() -> None:
+    assert "diagnosis" in {entry.name for entry in medtasks.tasks()}
+    assert "diagnosis.linear-image" in {entry.name for entry in medtasks.models()}
+    assert "diagnosis.phantom" in {entry.name for entry in medtasks.datasets()}
+
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "diagnosis" / "cleveland.tsv.gz"
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="the real data lie beside the checkout of the authors only")
+def test_real_patients_are_told_apart_better_than_by_chance() -> None:
+    predictor = medtasks.train("diagnosis", REAL, model="linear-record", positive="1,2,3,4")
+    assert len(predictor.outputs.classes) == 2
+    answers = medtasks.predict(predictor, REAL)
+    truth = pd.read_csv(REAL, sep="\t")["target"].astype(str)
+    decided = answers["prediction"] == predictor.outputs.classes[1]
+    assert (decided == (truth != "0"))[answers["status"] == "ok"].mean() > 0.7
