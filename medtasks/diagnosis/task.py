@@ -48,6 +48,7 @@ class Diagnosis(Task):
         "records": "diagnosis.linear-record",
     }
     demo: ClassVar[str] = "phantom"
+    demo_config: ClassVar[Mapping[str, Any]] = {"members": 1, "epochs": 16, "batch": 16, "least_steps": 0}
     not_for: ClassVar[tuple[str, ...]] = (
         "It is no medical device. It supports a physician's judgement in research and never replaces it.",
         "It was judged on cases like those it was trained on; other hospitals, scanners, age groups or disease "
@@ -92,7 +93,9 @@ class Diagnosis(Task):
     def check(self, raw: npt.NDArray[Any], outputs: Outputs, n: int) -> None:
         """Check that probabilities are (n, classes), finite, within [0, 1] and sum to one."""
         wanted = (n, len(outputs.classes))
-        if not isinstance(raw, np.ndarray) or raw.shape != wanted:
+        if not isinstance(raw, np.ndarray) or raw.dtype.kind not in "fiub":
+            raise ValueError(f"predict returned a {type(raw).__name__}, not a numpy array of numbers")
+        if raw.shape != wanted:
             raise ValueError(f"predict returned {np.shape(raw)}, not probabilities of the shape {wanted}")
         if not np.isfinite(raw).all():
             raise ValueError("predict returned values that are not finite")

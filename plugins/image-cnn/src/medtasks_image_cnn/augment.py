@@ -31,7 +31,7 @@ class Strength:
     shading: float = 0.15  # brightness added linearly across the image
     noise: float = 0.05  # largest standard deviation
     erase: float = 0.0  # probability of a grey rectangle
-    keep: float = 0.5  # share of the images left as they are
+    keep: float = 0.7  # share of the images left as they are
 
     def intensified(self, factor: float) -> Strength:
         """Multiply every change of intensity by a factor."""
@@ -109,7 +109,7 @@ def recolour(images: Array, s: Strength, rng: np.random.Generator) -> Array:
         tilt = rng.uniform(-s.shading, s.shading, (2, n, 1, 1, 1)).astype(np.float32)
         out += tilt[0] * np.linspace(-1, 1, h, dtype=np.float32)[:, None, None]
         out += tilt[1] * np.linspace(-1, 1, w, dtype=np.float32)[:, None]
-    return out
+    return np.asarray(out)
 
 
 def smooth(images: Array) -> Array:

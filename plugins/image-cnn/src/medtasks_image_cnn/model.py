@@ -18,7 +18,7 @@ from medtasks.errors import BundleError
 from medtasks.model import Context, Model
 from medtasks_image_cnn.backend import Device, choose, load_keras
 from medtasks_image_cnn.config import ImageCNNConfig
-from medtasks_image_cnn.training import PREDICT_BATCH, Fit, Pixels, fit
+from medtasks_image_cnn.training import PREDICT_BATCH, Fit, Pixels, answering, fit, steps_of
 
 Array = npt.NDArray[Any]
 LEAST_SIZE, MOST_SIZE = 28, 64
@@ -149,7 +149,7 @@ class KerasImages(Model):
         if self._device is None or not self._networks:
             self._device = choose(context, "float32")
             with self._device.scope():
-                self._networks = [self.build(i) for i in range(self.members)]
+                self._networks = [answering(self.build(i)) for i in range(self.members)]
                 for network, weights in zip(self._networks, self.weights, strict=True):
                     self._fill(network, weights)
         return self._device
@@ -171,21 +171,17 @@ class KerasImages(Model):
 
     def _probabilities(self, images: Array) -> Array:
         seen = self.views(images)
-        found = [
-            network.predict(view, batch_size=PREDICT_BATCH, verbose=0) for network in self._networks for view in seen
-        ]
-        total: Array = np.sum(found, axis=0, dtype=np.float64)
-        shares: Array = total / total.sum(axis=1, keepdims=True)
-        return shares
+        found = [network.predict_on_batch(view) for network in self._networks for view in seen]
+        total = np.asarray(np.sum(found, axis=0, dtype=np.float64))
+        return np.asarray(total / total.sum(axis=1, keepdims=True))
 
     def tap(self, member: int, layer: str, images: Array) -> Array:
         """Return the output of a named layer of one network."""
         keras = load_keras()
         if (member, layer) not in self._taps:
             network = self._networks[member]
-            self._taps[member, layer] = keras.Model(network.input, network.get_layer(layer).output)
-        found: Array = self._taps[member, layer].predict(images, batch_size=PREDICT_BATCH, verbose=0)
-        return found.astype(np.float32)
+            self._taps[member, layer] = answering(keras.Model(network.inputs, network.get_layer(layer).output))
+        return np.asarray(self._taps[member, layer].predict_on_batch(images), dtype=np.float32)
 
     def head(self, member: int, layer: str, target: int) -> Array:
         """Return the weights of a dense layer for ``target`` against the mean of the other columns."""
@@ -238,7 +234,7 @@ class ImageCNN(KerasImages):
         from medtasks_image_cnn.network import adamw
 
         config, strength = self.config, self._strength()
-        steps = math.ceil(len(train) / config.batch)
+        steps = steps_of(len(train), config.batch)
         return Fit(
             config,
             seed=context.seed * 1000 + member,

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases import Images
+from medtasks.cases.images import parallel
 from medtasks.dataset import Dataset
 from medtasks.model import Context
 from medtasks_image_cnn.backend import Device, load_keras
@@ -24,6 +25,8 @@ Change = Callable[[Array, np.random.Generator], Array]
 HELD_BYTES = 2 * 2**30
 """Training images are held in memory up to this size; larger sets are decoded anew in each epoch."""
 PREDICT_BATCH = 256
+XLA_STEPS = 200
+"""XLA compiles for 5 s on two cores, then saves 45 of 155 ms a step (64 px, batch 32): short trainings go without."""
 
 
 class Pixels:
@@ -75,21 +78,20 @@ def fit(
     """
     keras = load_keras()
     keras.utils.set_random_seed(how.seed)
-    epochs, steps = how.epochs, math.ceil(len(train) / how.config.batch)
+    epochs, steps = how.epochs, steps_of(len(train), how.config.batch)
     with device.scope():
         model = build()
         model.compile(
             optimizer=how.optimiser(steps * epochs),
             loss=keras.losses.CategoricalCrossentropy(label_smoothing=how.smoothing),
-            # XLA on a CPU made convolutional nets slower here, and costs seconds to compile
-            jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+            jit_compile=_jit(device, steps * epochs),
         )
         model.optimizer.build(model.trainable_variables)
+        reader = answering(model)
         state = _State(model, context.checkpoint / place if context.checkpoint else None)
         for epoch in context.progress.track(range(state.epoch, epochs), place, epochs - state.epoch):
-            batches = _batches(keras, train, pixels, how, epoch)
-            model.fit(batches, epochs=epoch + 1, initial_epoch=epoch, verbose=0, shuffle=False)
-            loss = _log_loss(model, valid_pixels, valid)
+            _learn(model, Batches(train, pixels, how, epoch), device)
+            loss = _log_loss(reader, valid_pixels, valid)
             state.after(epoch, loss)
             if epoch - state.best_epoch >= how.config.patience or context.late():
                 state.restore_best()
@@ -156,38 +158,82 @@ class _State:
         self.epoch, self.best_epoch, self.best_loss = note["epoch"], note["best_epoch"], note["best_loss"]
 
 
-def _batches(keras: Any, train: Dataset, pixels: Pixels, how: Fit, epoch: int) -> Any:
-    """Return one epoch's batches, shuffled and changed by the epoch's own seed."""
-    classes, size = len(train.classes), how.config.batch
-    truth = np.eye(classes, dtype=np.float32)[train.targets]
-    weights = (
-        class_weights(train.targets, classes)[train.targets]
-        if how.config.balanced
-        else np.ones(len(train), dtype=np.float32)
-    )
-    order = np.random.default_rng([how.seed, epoch]).permutation(len(train))
+class Batches:
+    """One epoch's batches of one size, shuffled and changed by the epoch's own seed.
 
-    class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-        """The batches; each is drawn with a seed of its own, whatever the order they are asked for in."""
+    Each is drawn with a seed of its own, whatever the order they are asked for in. The cases that fill no whole
+    batch are left out of this epoch: another shape would be compiled anew, and a batch of two upsets batch
+    normalisation.
+    """
+
+    def __init__(self, train: Dataset, pixels: Pixels, how: Fit, epoch: int) -> None:
+        self.pixels, self.how, self.epoch = pixels, how, epoch
+        self.size = min(how.config.batch, len(train))
+        self.truth = np.eye(len(train.classes), dtype=np.float32)[train.targets]
+        weights = class_weights(train.targets, len(train.classes)) if how.config.balanced else None
+        self.weights = np.ones(len(train), dtype=np.float32) if weights is None else weights[train.targets]
+        self.order = np.random.default_rng([how.seed, epoch]).permutation(len(train))
+
+    def __len__(self) -> int:
+        return steps_of(len(self.order), self.size)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array, Array]:
+        rows = self.order[index * self.size : (index + 1) * self.size]
+        images = self.pixels.take(rows)
+        if self.how.change is not None:
+            images = self.how.change(images, np.random.default_rng([self.how.seed, self.epoch, index]))
+        return images, self.truth[rows], self.weights[rows]
+
+
+def steps_of(cases: int, batch: int) -> int:
+    """Return the number of whole batches; small data are one batch."""
+    return max(1, cases // batch)
+
+
+def answering(model: Any) -> Any:
+    """Return the same network (the same weights) for answering batches of any size, without XLA on TensorFlow.
+
+    `predict_on_batch` of it, and not `predict`, which sets up a pipeline at each call: seconds, for a few images.
+    """
+    keras = load_keras()
+    reader = keras.Model(model.inputs, model.outputs)
+    reader.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+    return reader
+
+
+def _jit(device: Device, steps: int) -> bool | str:
+    if load_keras().backend.backend() != "tensorflow":
+        return "auto"
+    return device.kind == "cpu" and steps >= XLA_STEPS
+
+
+def _learn(model: Any, batches: Batches, device: Device) -> None:
+    """Make one step for each batch, the next ones being drawn meanwhile."""
+    if len(device.names) > 1:  # only `fit` divides a batch among GPUs
+        model.fit(_as_dataset(batches), verbose=0, shuffle=False)
+        return
+    for batch in parallel(batches.__getitem__, range(len(batches))):
+        model.train_on_batch(*batch)
+
+
+def _as_dataset(batches: Batches) -> Any:
+    class Wrapped(load_keras().utils.PyDataset):  # type: ignore[misc]  # Keras has no types
+        """The batches, as `fit` takes them."""
 
         def __len__(self) -> int:
-            return math.ceil(len(order) / size)
+            return len(batches)
 
         def __getitem__(self, index: int) -> tuple[Array, Array, Array]:
-            rows = order[index * size : (index + 1) * size]
-            images = pixels.take(rows)
-            if how.change is not None:
-                images = how.change(images, np.random.default_rng([how.seed, epoch, index]))
-            return images, truth[rows], weights[rows]
+            return batches[index]
 
-    return Batches()
+    return Wrapped()
 
 
 def _log_loss(model: Any, pixels: Pixels, valid: Dataset) -> float:
     total = 0.0
     for start in range(0, len(valid), PREDICT_BATCH):
         rows = np.arange(start, min(start + PREDICT_BATCH, len(valid)))
-        found = model.predict(pixels.take(rows), batch_size=PREDICT_BATCH, verbose=0)
+        found = np.asarray(model.predict_on_batch(pixels.take(rows)))
         own = found[np.arange(len(rows)), valid.targets[rows]]
         total -= float(np.log(np.clip(own.astype(np.float64), 1e-7, 1)).sum())
     return total / len(valid)
