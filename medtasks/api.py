@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +141,9 @@ def train(
     prepared = prepare(resolve(values), data, progress=progress)
     fold, dataset = prepared.folds[0], prepared.dataset
     rows = fold.train if dataset.split is not None else np.setdiff1d(np.arange(len(dataset)), fold.valid)
-    context = Context(seed, device, progress or Progress())
-    return fit(prepared, dataset.take(rows), dataset.take(fold.valid), context)
+    context, start = Context(seed, device, progress or Progress()), time.time()
+    predictor = fit(prepared, dataset.take(rows), dataset.take(fold.valid), context)
+    return replace(predictor, facts=record.facts(prepared, context, time.time() - start))
 
 
 def load(folder: str | Path, *, device: str = "auto") -> Predictor:

@@ -59,6 +59,8 @@ class Manifest(pydantic.BaseModel):
     baseline: Stored | None
     names: list[str]
     classes: list[str]
+    kinds: list[str] = []
+    """What each target is, where there are no classes: `number` or `binary`."""
     input: dict[str, Any]
     """What an input must look like."""
     facts: dict[str, Any]
@@ -94,6 +96,7 @@ def save(predictor: Predictor, folder: Path, *, report: str | None = None) -> Pa
             baseline=_stored(predictor.baseline) if predictor.baseline else None,
             names=list(predictor.outputs.names),
             classes=list(predictor.outputs.classes),
+            kinds=list(predictor.outputs.kinds),
             input=predictor.schema,
             facts=dict(predictor.facts),
         )
@@ -219,7 +222,7 @@ def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Conte
             hint="install the version that wrote it, or train again",
         ) from error
     model.config = config
-    outputs = Outputs(tuple(manifest.names), tuple(manifest.classes))
+    outputs = Outputs(tuple(manifest.names), tuple(manifest.classes), tuple(manifest.kinds))
     return Predictor(task, model, stored.id, outputs, manifest.input, stored.decision)
 
 

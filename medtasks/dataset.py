@@ -44,6 +44,7 @@ class Dataset:
     targets : (n,) int64 class codes, or (n, t) float64 with NaN where a value is missing
     names : the name of each target
     classes : the meaning of the class codes, empty for numbers
+    kinds : without classes, what each target is: ``number``, or ``binary`` (0 and 1)
     groups : (n,) patient, scaffold or other unit that must not stand on two sides of a split, or None
     split : (n,) of ``train``, ``valid``, ``test``: the source's own split, or None
     extra : further arrays, each with n rows, that a task needs beside the targets (a treatment given, a
@@ -55,6 +56,7 @@ class Dataset:
     targets: npt.NDArray[Any]
     names: tuple[str, ...] = ("target",)
     classes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     groups: npt.NDArray[Any] | None = None
     split: npt.NDArray[Any] | None = None
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)

@@ -68,15 +68,17 @@ def _source(page: Page) -> str:
 
 def _lead(page: Page) -> Sequence[str]:
     judged, task = page.judged, page.task
-    ours = judged.evaluation.metrics[task.primary]
-    floor = judged.baseline.metrics[task.primary] if judged.baseline else None
-    name = task.primary.upper()
+    headline = task.headline(judged.data)
+    ours = judged.evaluation.metrics[headline]
+    floor = judged.baseline.metrics[headline] if judged.baseline else None
+    name = headline.upper()
+    article = "an" if name[0] in "AEFHILMNORSX" else "a"  # as the letters are spoken
     how = (
         f"in {page.folds}-fold cross-validation, each case answered by a model that had not seen it"
         if page.folds > 1
         else "that the model had not seen"
     )
-    text = f"Judged on {judged.evaluation.n} cases {how}, {page.predictor.model_id} reached an {name} of {ours}."
+    text = f"Judged on {judged.evaluation.n} cases {how}, {page.predictor.model_id} reached {article} {name} of {ours}."
     if floor is not None:
         text += f" The baseline, a linear model, reached {floor} on the same cases."
     return [
@@ -120,7 +122,7 @@ def _data(page: Page, public: bool) -> Section:
                 filter(
                     None,
                     (
-                        _source(page),
+                        _source(page) + ("" if origin.citation else "."),
                         origin.citation and f"({origin.citation}).",
                         origin.licence and f"Licence: {origin.licence}.",
                     ),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks import bundle
-from medtasks.cases import Images
+from medtasks.cases import Images, Molecules
 from medtasks.cases.image_files import as_float
 from medtasks.model import Context, Progress
 from medtasks.predictor import Predictor
@@ -23,6 +23,10 @@ LARGEST = 12
 """Fields drawn of a record."""
 FILES = ("report.html", "values.npz", "values.csv")
 """What may stand in the folder of an explanation; the first always does."""
+_LEGENDS = {
+    "images": "Bright areas speak for it.",
+    "molecules": "Atoms in orange raise the prediction, atoms in blue lower it.",
+}
 
 
 def write(
@@ -36,7 +40,8 @@ def write(
 ) -> dict[str, Any]:
     """Explain each valid case of an input and write ``report.html`` and the values into ``out``.
 
-    Images leave ``values.npz`` (one array per case, named by its id), records ``values.csv``.
+    Images leave ``values.npz`` (one array per case, named by its id), records ``values.csv`` with a column per field,
+    molecules ``values.csv`` with a row per atom.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def write(
                 if len(drawn) < SHOWN:
                     drawn.append(_draw(reading.cases, row, found.target, value, parts, answers.iloc[row]))
     with bundle.replacing(out, FILES) as fresh:
-        name = _write_values(fresh, values, parts)
+        name = _write_values(fresh, values, parts, predictor.schema["kind"])
         (fresh / "report.html").write_text(_page(predictor, drawn, len(values), invalid), encoding="utf-8")
     return {
         "report": str(out / "report.html"),
@@ -85,6 +90,10 @@ def _draw(cases: Any, row: int, target: str, value: Any, parts: tuple[str, ...],
     caption = f"{cases.ids[row]}: what speaks for {target}"
     if f"p_{target}" in answer:
         caption += f" (probability {answer[f'p_{target}']:.2f})"
+    elif isinstance(answer.get(target), float):
+        caption += f" (predicted {answer[target]:.2f})"
+    if isinstance(cases, Molecules):
+        return Figure(figures.molecule(cases.mol(row), value.tolist()), caption)
     if isinstance(cases, Images):
         image = as_float(cases.pixels(row))
         return Row(
@@ -98,7 +107,14 @@ def _draw(cases: Any, row: int, target: str, value: Any, parts: tuple[str, ...],
     return Figure(figures.bars({names[i]: float(value[i]) for i in order}, "contribution"), caption)
 
 
-def _write_values(folder: Path, values: list[tuple[str, str, Any]], parts: tuple[str, ...]) -> str:
+def _write_values(folder: Path, values: list[tuple[str, str, Any]], parts: tuple[str, ...], kind: str) -> str:
+    if kind == "molecules":
+        atoms = [
+            (name, target, atom, weight) for name, target, value in values for atom, weight in enumerate(value.tolist())
+        ]
+        table = pd.DataFrame(atoms, columns=["id", "explains", "atom", "contribution"])
+        table.to_csv(folder / "values.csv", index=False)
+        return "values.csv"
     if values and values[0][2].ndim == 1:
         names = parts or tuple(str(i) for i in range(len(values[0][2])))
         table = pd.DataFrame([value for _, _, value in values], columns=list(names))
@@ -119,8 +135,9 @@ def _page(predictor: Predictor, drawn: list[Block], count: int, invalid: list[tu
     if invalid:
         sections.append(Section("Rows that could not be used", [Table(["Row", "Reason"], invalid, numeric=False)]))
     lead = [
-        f"What in each of {count} cases spoke for the decision of {predictor.model_id}.",
-        "It shows what the model used, which need not be what causes the disease.",
+        f"What in each of {count} cases spoke for the answer of {predictor.model_id}.",
+        "It shows what the model used, which need not be the cause. "
+        + _LEGENDS.get(predictor.schema["kind"], "Positive values speak for it, negative ones against it."),
     ]
     if count > len(drawn):
         lead.append(f"The first {len(drawn)} are drawn; the file of values holds all.")

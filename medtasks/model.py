@@ -77,7 +77,7 @@ class Model(ABC):
     """One way to answer a task. A plugin author subclasses this and writes ``fit`` and ``predict``.
 
     A model never reads files, never splits, never sees an invalid row. What `predict` returns is fixed by
-    the task: class probabilities (n, classes) for diagnosis.
+    the task: class probabilities (n, classes) for diagnosis, numbers or probabilities (n, targets) for activity.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class Model(ABC):
     task: ClassVar[str]
     """The name of the task that the model answers."""
     accepts: ClassVar[str]
-    """The kind of cases it takes: ``images``, ``records`` ..."""
+    """The kind of cases it takes: ``images``, ``records``, ``molecules`` ..."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     """Where it can run: add ``gpu`` if it can."""
 
@@ -132,7 +132,8 @@ class Model(ABC):
 
         Returns
         -------
-        array in input units: (n, height, width) for images at any resolution, (n, fields) for records
+        array in input units: (n, height, width) for images at any resolution, (n, fields) for records, n arrays
+        (atoms,) for molecules
         """
         raise PluginError(
             f"the model {type(self).__name__} does not explain its answers",

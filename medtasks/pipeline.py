@@ -87,7 +87,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         evaluation = task.evaluate(answered.data, answered.answers, settings.seed)
         baseline = task.evaluate(base.data, base.answers, settings.seed)
         seconds = time.time() - start
-        predictor = replace(predictor, facts=record.facts(prepared, context, evaluation, baseline, seconds))
+        predictor = replace(predictor, facts=record.facts(prepared, context, seconds, evaluation, baseline))
         judged = Judged(
             answered.data,
             answered.answers,

@@ -23,7 +23,7 @@ class Explanation:
     """What in each case spoke for one class or target.
 
     ``values`` holds one array per case in input units: (height, width) for images, (fields,) for records,
-    named by ``parts`` where its entries have names. Positive speaks for ``target``.
+    (atoms,) for molecules, named by ``parts`` where its entries have names. Positive speaks for ``target``.
     """
 
     ids: tuple[str, ...]
@@ -133,7 +133,7 @@ class Predictor:
     def explain_rows(
         self, cases: Cases, targets: npt.NDArray[np.int64], *, context: Context | None = None
     ) -> npt.NDArray[Any]:
-        """Explain each case for a class or target of its own: (n, ...) in input units."""
+        """Explain each case for a class or target of its own: n arrays in input units, one where all are alike."""
         found: list[Any] = [None] * len(cases)
         for target in np.unique(targets):
             rows = np.flatnonzero(targets == target)
@@ -146,7 +146,12 @@ class Predictor:
                 )
             for row, value in zip(rows, values, strict=True):
                 found[row] = value
-        return np.stack(found)
+        if len({np.shape(value) for value in found}) == 1:
+            return np.stack(found)
+        ragged = np.empty(len(found), dtype=object)  # molecules differ in their number of atoms
+        for place, value in enumerate(found):
+            ragged[place] = value
+        return ragged
 
     def _explain(self, cases: Cases, target: str | None, context: Context) -> Iterator[Explanation]:
         names = self.outputs.classes or self.outputs.names

@@ -69,7 +69,7 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
         settings = settings.model_copy(update={"set": {**task.demo_config, **settings.set}})
     config = configure(model, settings.set, model_id)
     plan = Plan(settings.test, settings.valid, settings.folds)
-    folds = tuple(task.split(dataset, plan, settings.seed))
+    folds = tuple(task.split(dataset, plan, options, settings.seed))
     settings = settings.model_copy(update={"model": model_id, "data": settings.data or name_of(source)})
     return Prepared(settings, task, options, dataset, folds, model, model_id, config)
 

@@ -51,9 +51,14 @@ def write(
 
 
 def facts(
-    prepared: Prepared, context: Context, evaluation: Evaluation, baseline: Evaluation, seconds: float
+    prepared: Prepared,
+    context: Context,
+    seconds: float,
+    evaluation: Evaluation | None = None,
+    baseline: Evaluation | None = None,
 ) -> dict[str, Any]:
     """Return the provenance that goes into the bundle, as plain JSON; of a path only the last part."""
+    judged = {**evaluation.as_json(), "baseline": baseline.as_json()["metrics"]} if evaluation and baseline else None
     origin = prepared.dataset.origin
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -73,7 +78,7 @@ def facts(
         "used": {"device": "cpu", **context.used},
         "seconds": round(seconds, 1),
         "versions": versions(prepared.model_id),
-        "judged": {**evaluation.as_json(), "baseline": baseline.as_json()["metrics"]},
+        "judged": judged,
     }
 
 

@@ -6,17 +6,19 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pydantic
 
 from medtasks import registry
 from medtasks.cases import Cases, Reading, Schema, Source
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.bootstrap import Measure, Resampled
+from medtasks.evaluation.calibration import parse_rule
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.model import Config, Context
 from medtasks.report.blocks import Section
@@ -25,17 +27,37 @@ Decision = dict[str, Any]
 """What turns a model's numbers into a decision, as plain JSON (a threshold and the rule that chose it)."""
 
 
+def _names(value: object) -> object:
+    """Read ``a,b,c`` as a list of names."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_names)]
+"""The type of an option that takes several names, comma-separated."""
+Rule = Annotated[
+    str, pydantic.BeforeValidator(_as_text), pydantic.AfterValidator(lambda rule: parse_rule(rule) and rule)
+]
+"""The type of an option that says how a threshold is chosen; see `medtasks.evaluation.calibration.parse_rule`."""
+
+
 @dataclass(frozen=True)
 class Outputs:
-    """What a model's columns mean: the targets' names, and the classes where there are classes."""
+    """What a model's columns mean: the targets' names, and the classes where there are classes; see `Dataset`."""
 
     names: tuple[str, ...]
     classes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> Outputs:
         """Read the meaning off a data set."""
-        return cls(dataset.names, dataset.classes)
+        return cls(dataset.names, dataset.classes, dataset.kinds)
 
 
 @dataclass(frozen=True)
@@ -94,7 +116,7 @@ class Task(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     primary: ClassVar[str]
-    """The measure that a result is summed up by."""
+    """The measure that a result is summed up by; see `headline`."""
     cases: ClassVar[tuple[type[Cases], ...]]
     """The kinds of cases it takes."""
     defaults: ClassVar[Mapping[str, str]]
@@ -162,7 +184,7 @@ class Task(ABC):
         """Return (n,) codes of what a split must keep in proportion (the class)."""
 
     @abstractmethod
-    def split(self, dataset: Dataset, plan: Plan, seed: int) -> list[Fold]:
+    def split(self, dataset: Dataset, plan: Plan, options: Any, seed: int) -> list[Fold]:
         """Split without leakage: one fold for a hold-out, several for cross-validation."""
 
     @abstractmethod
@@ -190,6 +212,10 @@ class Task(ABC):
     @abstractmethod
     def sections(self, judged: Judged) -> list[Section]:
         """Write the task's part of the report."""
+
+    def headline(self, dataset: Dataset) -> str:
+        """Return the measure that a result on these data is summed up by."""
+        return self.primary
 
     def counts(self, dataset: Dataset) -> dict[str, int]:
         """Count what a reader wants to know of a part of the data."""

@@ -145,6 +145,31 @@ def image_run(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> P
     return out
 
 
+@pytest.fixture(scope="session")
+def drugs() -> list[str]:
+    """Return the SMILES of 1,017 real molecules that RDKit carries."""
+    from rdkit import RDConfig
+
+    path = Path(RDConfig.RDContribDir, "FreeWilson", "data", "CHEMBL2321810.smi")
+    return [line.split()[0] for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def molecules(drugs: list[str]) -> pd.DataFrame:
+    """Return 300 molecules: pIC50 rises with fluorine atoms, active are those with a nitrile."""
+    rng = np.random.default_rng(0)
+    chosen = [drugs[i] for i in rng.choice(len(drugs), 300, replace=False)]
+    fluorine = np.array([text.count("F") for text in chosen])
+    return pd.DataFrame(
+        {
+            "name": [f"MOLMARK{i:04d}" for i in range(300)],
+            "smiles": chosen,
+            "pIC50": np.round(5 + 0.6 * fluorine + rng.normal(0, 0.15, 300), 2),
+            "hit": np.where(["C#N" in text for text in chosen], "active", "inactive"),
+        }
+    )
+
+
 @pytest.fixture
 def bundle_copy(record_run: Path, tmp_path: Path) -> Path:
     """Return a copy of a bundle that a test may harm."""

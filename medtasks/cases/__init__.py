@@ -3,6 +3,7 @@
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.encoding import RecordEncoder
 from medtasks.cases.images import Images
+from medtasks.cases.molecules import Molecules
 from medtasks.cases.records import Field, Records
 
-__all__ = ["CHUNK", "Cases", "Field", "Images", "Reading", "RecordEncoder", "Records", "Schema", "Source"]
+__all__ = ["CHUNK", "Cases", "Field", "Images", "Molecules", "Reading", "RecordEncoder", "Records", "Schema", "Source"]

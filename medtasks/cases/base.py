@@ -83,7 +83,7 @@ class Cases(ABC):
             yield self.take(np.arange(start, min(start + size, len(self))))
 
 
-C = TypeVar("C", bound=Cases)
+C = TypeVar("C", bound=Cases, covariant=True)
 
 
 @dataclass(frozen=True)

@@ -36,16 +36,6 @@ NEGATIVE = frozenset(
     }
 )
 """Names (lower case) by which a class is known to be the negative one of two."""
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "valid",
-    "valid": "valid",
-    "validation": "valid",
-    "dev": "valid",
-    "test": "test",
-    "testing": "test",
-}
 
 
 def column(table: pd.DataFrame, named: str | None, usual: Sequence[str], where: str) -> str | None:
@@ -126,19 +116,6 @@ def relabel(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
         raise UsageError("every class is named as positive", hint="leave at least one class out of --positive")
     codes = np.isin(dataset.targets, [dataset.classes.index(name) for name in options.positive])
     return replace(dataset, targets=codes.astype(np.int64), classes=("/".join(others), "/".join(options.positive)))
-
-
-def split_values(values: pd.Series, where: str) -> npt.NDArray[Any]:
-    """Read a split column into ``train``, ``valid``, ``test``."""
-    text = values.astype("string").str.strip().str.lower()
-    found = text.map(SPLIT_NAMES)
-    wrong = np.flatnonzero(found.isna().to_numpy())
-    if len(wrong):
-        raise DataError(
-            f"{where}, row {wrong[0] + 1}: the split column does not say train, valid or test",
-            hint="fill it for every row, or remove the column and let medtasks split",
-        )
-    return found.astype(object).to_numpy()
 
 
 def check_classes(dataset: Dataset) -> None:

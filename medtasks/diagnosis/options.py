@@ -2,29 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import pydantic
-
-from medtasks.evaluation.calibration import parse_rule
 from medtasks.model import Config
-
-
-def _names(value: object) -> object:
-    """Read ``a,b,c`` as a list of names."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _as_text(value: object) -> object:
-    return str(value) if isinstance(value, (int, float)) else value
-
-
-Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_names)]
-Rule = Annotated[
-    str, pydantic.BeforeValidator(_as_text), pydantic.AfterValidator(lambda rule: parse_rule(rule) and rule)
-]
+from medtasks.task import Names, Rule
 
 
 class DiagnosisOptions(Config):

@@ -130,7 +130,7 @@ class Phantom(NamedDataset):
     true lesion, (n, size, size) bool.
     """
 
-    title: ClassVar[str] = "chest radiographs drawn by medtasks, 4 findings, true lesion masks"
+    title: ClassVar[str] = "Chest radiographs drawn by medtasks, 4 findings, true lesion masks"
 
     def load(self, variant: str | None, *, cache: Path, seed: int) -> Dataset:
         """Draw the films; nothing is read or downloaded."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from medtasks import outcome
 from medtasks.cases import Images
 from medtasks.cases.image_files import as_float
-from medtasks.evaluation.bootstrap import Measure
 from medtasks.evaluation.calibration import reliability
 from medtasks.evaluation.metrics import confusion
 from medtasks.report import figures
@@ -17,30 +17,6 @@ from medtasks.report.blocks import Block, Bullets, Figure, Picture, Row, Section
 from medtasks.task import Judged
 
 MISTAKES = 12
-MEANING = {
-    "auroc": "a case of the class ranks above one without it",
-    "auprc": "area under the precision-recall curve",
-    "accuracy": "cases decided rightly",
-    "balanced_accuracy": "the mean over the classes of cases decided rightly",
-    "sensitivity": "of those with the class, share found",
-    "specificity": "of those without it, share cleared",
-    "ppv": "of those called positive, share that are",
-    "npv": "of those cleared, share that are free of it",
-    "f1": "harmonic mean of sensitivity and PPV",
-    "brier": "mean squared error of the probabilities (lower is better)",
-    "log_loss": "mean surprise at the truth (lower is better)",
-    "ece": "mean gap between stated and observed (lower is better)",
-}
-SHORT = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-    "ece": "Calibration error",
-    "brier": "Brier score",
-    "log_loss": "Log-loss",
-}
 
 
 def write(judged: Judged) -> list[Section]:
@@ -54,25 +30,13 @@ def write(judged: Judged) -> list[Section]:
 
 
 def _result(judged: Judged) -> list[Block]:
-    ours = judged.evaluation.metrics
-    base = judged.baseline.metrics if judged.baseline else {}
-    gain = judged.evaluation.overall.minus(judged.baseline.overall) if judged.baseline else {}
-    rows = [
-        [_label(name), str(found), str(base.get(name, "")), _signed(gain.get(name)), MEANING[name]]
-        for name, found in ours.items()
-    ]
     several = len(judged.data.classes) > 2
-    blocks: list[Block] = [
-        Table(
-            ["Measure", "Model", "Baseline", "Difference", "Means"],
-            rows,
-            f"On {judged.evaluation.n} cases that neither model saw. In brackets 95 % intervals by bootstrap over "
-            + ("patients." if judged.data.groups is not None else "cases.")
-            + (" With more than two classes, averages of one class against the rest." if several else ""),
-        )
-    ]
-    if base:
-        blocks.append(Text(_verdict(gain.get("auroc"), "AUROC")))
+    blocks = outcome.blocks(
+        judged,
+        "auroc",
+        "patients" if judged.data.groups is not None else "cases",
+        "With more than two classes, averages of one class against the rest." if several else "",
+    )
     if several:
         blocks.append(
             Table(
@@ -200,28 +164,3 @@ def _pictures(judged: Judged, images: Images, rows: npt.NDArray[np.int64], capti
     if heat is not None:
         blocks.append(Text("Bright areas speak for the class that the model decided on (the model's own explanation)."))
     return blocks
-
-
-def _label(name: str) -> str:
-    return SHORT.get(name, name.replace("_", " ").capitalize())
-
-
-def _signed(found: Measure | None) -> str:
-    if found is None or found.value is None:
-        return ""
-    if found.low is None or found.high is None:
-        return f"{found.value:+.3f}"
-    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-
-
-def _verdict(gain: Measure | None, name: str) -> str:
-    if gain is None or gain.low is None or gain.high is None:
-        return f"The {name} of model and baseline cannot be compared on these cases."
-    if gain.low > 0:
-        return f"The model is better than the baseline: the interval of the difference in {name} lies above 0."
-    if gain.high < 0:
-        return f"The model is worse than the baseline: the interval of the difference in {name} lies below 0."
-    return (
-        f"The model cannot be told from the baseline: the interval of the difference in {name} holds 0. "
-        "The simpler model may serve as well."
-    )

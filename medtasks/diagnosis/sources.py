@@ -24,9 +24,10 @@ from medtasks.cases.images import (
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
 from medtasks.cases.tables import is_missing, is_table, read_table
 from medtasks.dataset import Dataset, Origin
-from medtasks.diagnosis.labels import SPLIT_NAMES, clean, column, encode, split_values
+from medtasks.diagnosis.labels import clean, column, encode
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError, suggest
+from medtasks.evaluation.splits import SPLIT_NAMES, read_split
 from medtasks.model import Context
 
 TARGETS = ("target", "label", "diagnosis")
@@ -174,7 +175,7 @@ def _manifest(
             keep.append(i)
     rows = np.array(keep, dtype=np.int64)
     groups = _column_values(table, group, where)
-    splits = split_values(table[split], where) if split else None
+    splits = read_split(table[split], where) if split else None
     return _images(
         [paths[i] for i in keep],
         [ids[i] for i in keep],
@@ -249,7 +250,7 @@ def _records(
         raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
     codes, classes = encode(labels[rows], where)
     groups = _column_values(table, group, where)
-    splits = split_values(table[split], where) if split else None
+    splits = read_split(table[split], where) if split else None
     return Dataset(
         Records([ids[i] for i in rows], frame.iloc[rows], fields),
         codes,

@@ -76,7 +76,7 @@ class Diagnosis(Task):
         """Return the class codes."""
         return dataset.targets
 
-    def split(self, dataset: Dataset, plan: Plan, seed: int) -> list[Fold]:
+    def split(self, dataset: Dataset, plan: Plan, options: Any, seed: int) -> list[Fold]:
         """Follow the data's own split; else 5 folds for small tables, one stratified hold-out for the rest."""
         small = isinstance(dataset.cases, Records) and len(dataset) < SMALL
         folds = plan.folds or (1 if dataset.split is not None or not small else 5)

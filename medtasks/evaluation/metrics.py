@@ -87,6 +87,13 @@ def auprc(positive: npt.NDArray[np.bool_], scores: Values, weights: Weights) -> 
     return _ratio((tp * precision).sum(axis=1), tp.sum(axis=1))
 
 
+def matthews(positive: npt.NDArray[np.bool_], decided: npt.NDArray[np.bool_], weights: Weights) -> Values:
+    """Matthews' correlation of truth and decision (Matthews 1975), for (b, n) weights; NaN where undefined."""
+    tp, fp = weights @ (positive & decided), weights @ (~positive & decided)
+    fn, tn = weights @ (positive & ~decided), weights @ (~positive & ~decided)
+    return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+
+
 def calibration_error(targets: Codes, probabilities: Values, weights: Weights) -> Values:
     """Expected calibration error: of P(positive) with two classes, of the top class with more."""
     if probabilities.shape[1] == 2:

@@ -8,11 +8,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from medtasks.dataset import SPLITS, Dataset
 from medtasks.errors import DataError
 
 Rows = npt.NDArray[np.int64]
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "valid",
+    "valid": "valid",
+    "validation": "valid",
+    "dev": "valid",
+    "test": "test",
+    "testing": "test",
+}
+"""What a split column or folder may say (lower case), and the part that it means."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,25 @@ def official(dataset: Dataset, strata: npt.NDArray[Any], plan: Plan, seed: int) 
     fold = Fold(rows["train"], rows["valid"], rows["test"])
     check_groups(fold, dataset.groups)
     return fold
+
+
+def read_split(values: pd.Series, where: str) -> npt.NDArray[Any]:
+    """Read a split column into ``train``, ``valid``, ``test``.
+
+    Raises
+    ------
+    DataError
+        If a row says something else, naming the first.
+    """
+    text = values.astype("string").str.strip().str.lower()
+    found = text.map(SPLIT_NAMES)
+    wrong = np.flatnonzero(found.isna().to_numpy())
+    if len(wrong):
+        raise DataError(
+            f"{where}, row {wrong[0] + 1}: the split column does not say train, valid or test",
+            hint="fill it for every row, or remove the column and let medtasks split",
+        )
+    return found.astype(object).to_numpy()
 
 
 def check_groups(fold: Fold, groups: npt.NDArray[Any] | None) -> None:

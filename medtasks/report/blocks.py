@@ -22,12 +22,13 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; ``numeric`` aligns all columns but the first to the right."""
+    """A table; ``numeric`` aligns columns but the first to the right; with ``remarks`` the last holds sentences."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
     numeric: bool = True
+    remarks: bool = False
 
 
 @dataclass(frozen=True)

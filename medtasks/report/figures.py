@@ -64,6 +64,49 @@ def matrix(counts: Values, labels: Sequence[str], *, x: str = "decided", y: str 
     return _svg(figure)
 
 
+def scatter(x: Values, y: Values, x_label: str, y_label: str) -> str:
+    """Draw dots and the line on which both values agree."""
+    figure, axes = _figure(3.4, 3.4)
+    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    room = 0.04 * (high - low) or 1.0
+    axes.plot([low, high], [low, high], color="#9aa5b1", linewidth=1, linestyle=":")
+    # A few thousand vector dots make a report slow to open: those are drawn as an image inside the figure.
+    axes.scatter(x, y, s=10, color=COLOURS[0], alpha=0.5, linewidths=0, rasterized=len(x) > 1000)
+    axes.set_xlim(low - room, high + room)
+    axes.set_ylim(low - room, high + room)
+    axes.set_aspect("equal")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    return _svg(figure)
+
+
+def molecule(mol: Any, weights: Sequence[float] | None = None) -> str:
+    """Draw an RDKit molecule; atoms with positive ``weights`` (one per atom) in orange, with negative in blue."""
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    drawer = rdMolDraw2D.MolDraw2DSVG(260, 200)
+    drawer.drawOptions().clearBackground = False
+    if weights is None:
+        rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol)
+    else:
+        most = max(1e-12, *(abs(weight) for weight in weights))
+        colours = {i: _tint(weight / most) for i, weight in enumerate(weights)}
+        rdMolDraw2D.PrepareAndDrawMolecule(
+            drawer, mol, highlightAtoms=list(colours), highlightAtomColors=colours, highlightBonds=[]
+        )
+    drawer.FinishDrawing()
+    text = str(drawer.GetDrawingText())
+    return text[text.index("<svg") :]
+
+
+def _tint(share: float) -> tuple[float, float, float]:
+    """Mix white with orange (positive) or blue (negative)."""
+    full = COLOURS[1] if share > 0 else COLOURS[0]
+    parts = [int(full[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (1 - abs(share) * (1 - part) for part in parts)
+    return red, green, blue
+
+
 def bars(values: Mapping[str, float], label: str) -> str:
     """Draw signed horizontal bars, the first on top."""
     figure, axes = _figure(4.6, 0.6 + 0.24 * len(values))

@@ -10,9 +10,10 @@ import pytest
 
 from medtasks.cases import Records
 from medtasks.dataset import Dataset
-from medtasks.diagnosis.labels import check_classes, clean, column, encode, relabel, split_values
+from medtasks.diagnosis.labels import check_classes, clean, column, encode, relabel
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, MedtasksError, UsageError
+from medtasks.evaluation.splits import read_split
 from medtasks.model import checked
 
 
@@ -127,13 +128,13 @@ def test_threshold_rules_are_checked_with_the_options(rule: Any) -> None:
 
 def test_split_names_are_understood_whatever_the_case() -> None:
     values = pd.Series([" Train", "TRAINING", "val", "dev", "validation", "Test", "testing "])
-    assert split_values(values, "").tolist() == ["train", "train", "valid", "valid", "valid", "test", "test"]
+    assert read_split(values, "").tolist() == ["train", "train", "valid", "valid", "valid", "test", "test"]
 
 
 @pytest.mark.parametrize("bad", ["holdout", "", None])
 def test_another_split_name_is_refused_with_its_row(bad: str | None) -> None:
     with pytest.raises(DataError, match=r"t\.csv, row 2"):
-        split_values(pd.Series(["train", bad]), "t.csv")
+        read_split(pd.Series(["train", bad]), "t.csv")
 
 
 def test_a_column_that_is_not_there_is_told_with_the_nearest() -> None:

@@ -34,27 +34,27 @@ def options(**values: Any) -> Any:
 
 
 def test_small_tables_are_cross_validated_and_large_ones_held_out() -> None:
-    assert len(TASK.split(records(200), Plan(), 0)) == 5
-    assert len(TASK.split(records(1000), Plan(), 0)) == 1
-    assert len(TASK.split(records(200), Plan(folds=1), 0)) == 1
-    assert len(TASK.split(records(1000), Plan(folds=3), 0)) == 3
+    assert len(TASK.split(records(200), Plan(), None, 0)) == 5
+    assert len(TASK.split(records(1000), Plan(), None, 0)) == 1
+    assert len(TASK.split(records(200), Plan(folds=1), None, 0)) == 1
+    assert len(TASK.split(records(1000), Plan(folds=3), None, 0)) == 3
 
 
 def test_images_are_held_out_once() -> None:
     images = Images([str(i) for i in range(60)], np.zeros((60, 2, 2), dtype=np.uint8))
     data = Dataset(images, np.arange(60) % 2, classes=("healthy", "ill"))
-    (fold,) = TASK.split(data, Plan(), 0)
+    (fold,) = TASK.split(data, Plan(), None, 0)
     assert [len(fold.train), len(fold.valid), len(fold.test)] == pytest.approx([39, 9, 12], abs=2)
 
 
 def test_the_own_split_goes_first_and_its_overlap_is_refused() -> None:
     split = np.array((["train"] * 3 + ["valid"] + ["test"]) * 20, dtype=object)
     data = records(100, split=split)
-    (fold,) = TASK.split(data, Plan(), 0)
+    (fold,) = TASK.split(data, Plan(), None, 0)
     assert np.array_equal(fold.test, np.flatnonzero(split == "test"))
     overlapping = replace(data, groups=np.array([f"p{i // 5}" for i in range(100)], dtype=object))
     with pytest.raises(DataError, match="20 "):
-        TASK.split(overlapping, Plan(), 0)
+        TASK.split(overlapping, Plan(), None, 0)
 
 
 def test_probabilities_pass_also_in_half_precision() -> None:

@@ -1,0 +1,1 @@
+"""The task ``activity``: from the structure of a molecule to what it does."""

@@ -1,0 +1,126 @@
+"""Measurements as laboratories write them: qualifiers, units, replicates."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks.cases.records import FALSE, TRUE
+from medtasks.cases.tables import is_missing
+
+Values = npt.NDArray[np.float64]
+Censoring = npt.NDArray[np.int8]
+
+ACTIVE, INACTIVE = (*TRUE, "active", "a", "toxic", "1", "1.0"), (*FALSE, "inactive", "i", "nontoxic", "0", "0.0")
+POWERS = {"M": 0, "mM": 3, "uM": 6, "nM": 9, "pM": 12}
+"""How many units make one mol/L, as powers of ten."""
+WEIGHTS = {"ug/mL": 3, "mg/L": 3}
+"""How many units make one g/L, as powers of ten: these need the molecular weight."""
+CONTRADICTION = 1.0
+"""Replicates further apart than this contradict each other: a factor of ten in a pIC50, twice the standard deviation
+between laboratories (Kramer et al. 2012, doi:10.1021/jm300131x, found 0.54)."""
+_QUALIFIED = re.compile(r"\s*(<=|>=|<|>|=|~|≤|≥)?\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_SIGNS = {"<": -1, "<=": -1, "≤": -1, ">": 1, ">=": 1, "≥": 1}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The values of one target.
+
+    Attributes
+    ----------
+    values : (n,) float64, NaN where missing
+    censoring : (n,) -1 where the true value is at most ("<"), 1 where it is at least (">") the one given, else 0
+    errors : (n,) None, or why a row's text is no measurement (never the text itself)
+    """
+
+    values: Values
+    censoring: Censoring
+    errors: tuple[str | None, ...]
+
+
+def read_column(column: pd.Series) -> Measured:
+    """Read numbers with qualifiers (``>10000``, ``<= 5``, ``~3``), or words for active and inactive.
+
+    >>> found = read_column(pd.Series([">10", "5", "", "n.d."]))
+    >>> found.values.tolist(), found.censoring.tolist(), found.errors[3]
+    ([10.0, 5.0, nan, nan], [1, 0, 0, 0], 'is no measurement')
+    """
+    n = len(column)
+    values, censoring = np.full(n, np.nan), np.zeros(n, dtype=np.int8)
+    errors: list[str | None] = [None] * n
+    missing = is_missing(column).to_numpy()
+    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
+        values = np.array(column.astype("float64").to_numpy(na_value=np.nan), dtype=np.float64)
+        values[~np.isfinite(values)] = np.nan
+        return Measured(values, censoring, tuple(errors))
+    for i, text in enumerate(column.astype("string")):
+        if missing[i]:
+            continue
+        word = str(text).strip().lower()
+        if (match := _QUALIFIED.fullmatch(str(text))) is not None and np.isfinite(float(match[2])):
+            values[i], censoring[i] = float(match[2]), _SIGNS.get(match[1] or "", 0)
+        elif word in ACTIVE or word in INACTIVE:
+            values[i] = float(word in ACTIVE)
+        else:
+            errors[i] = "is no measurement"
+    return Measured(values, censoring, tuple(errors))
+
+
+def is_binary(measured: Measured) -> bool:
+    """Say whether every known value is 0 or 1, none with a qualifier."""
+    known = measured.values[np.isfinite(measured.values)]
+    return bool(len(known) and np.isin(known, (0, 1)).all() and not measured.censoring.any())
+
+
+def to_p(measured: Measured, unit: str, weights: Values) -> Measured:
+    """Turn concentrations into -log10 of mol/L; a bound changes its side with the sign.
+
+    Parameters
+    ----------
+    unit
+        A key of `POWERS` or `WEIGHTS`.
+    weights
+        (n,) molecular weights in g/mol, for units of mass.
+
+    >>> one = Measured(np.array([10000.0]), np.array([1], dtype=np.int8), (None,))
+    >>> found = to_p(one, "nM", np.array([300.0]))
+    >>> found.values.tolist(), found.censoring.tolist()
+    ([5.0], [-1])
+    """
+    known = np.isfinite(measured.values)
+    positive = known & (measured.values > 0)
+    errors = tuple(
+        error or ("is a concentration that is not above 0" if bad else None)
+        for error, bad in zip(measured.errors, known & ~positive, strict=True)
+    )
+    values = np.full(len(known), np.nan)
+    power = POWERS[unit] if unit in POWERS else WEIGHTS[unit]
+    values[positive] = power - np.log10(measured.values[positive])
+    if unit in WEIGHTS:
+        values[positive] += np.log10(weights[positive])
+    return Measured(values, np.where(positive, -measured.censoring, 0).astype(np.int8), errors)
+
+
+def merge(values: Values, censoring: Censoring, binary: bool) -> tuple[float, int, bool]:
+    """Make one measurement of replicates, all known: its value, its censoring, and whether they contradict each other.
+
+    Numbers give the median of the exact ones; bounds that say no more than the exact ones are dropped, and of bounds
+    alone the tightest is kept. Classes that disagree give NaN.
+    """
+    if binary:
+        agree = bool((values == values[0]).all())
+        return (float(values[0]) if agree else float("nan")), 0, not agree
+    exact = values[censoring == 0]
+    above, below = values[censoring > 0], values[censoring < 0]
+    if not len(exact):
+        if len(above) and len(below):
+            return float("nan"), 0, True
+        return (float(above.max()), 1, False) if len(above) else (float(below.min()), -1, False)
+    middle = float(np.median(exact))
+    broken = bool((above > middle).any() or (below < middle).any())
+    return middle, 0, broken or float(np.ptp(exact)) > CONTRADICTION

@@ -1,0 +1,70 @@
+"""How molecules and their measurements are read: the task's options."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+
+from medtasks.cases.structures import Standard
+from medtasks.model import Config
+from medtasks.task import Names, Rule
+
+UNITS = ("M", "mM", "uM", "nM", "pM", "ug/mL", "mg/L")
+"""Units of concentration that ``--unit`` knows."""
+
+
+class ActivityOptions(Config):
+    """Options of the task ``activity``."""
+
+    target: Names = ()
+    """The column or columns, comma-separated, that hold what is to be predicted (`target`, `activity`, `label` or `y`
+    where not said)."""
+    smiles: str | None = None
+    """The column of structures (`smiles` and the like where not said)."""
+    id: str | None = None
+    """The column that names the molecule (`id` or `name` where there is one)."""
+    group: str | None = None
+    """A column whose groups never stand on two sides of a split, instead of scaffolds (a chemical series, say)."""
+    split: str | None = None
+    """The column with the data's own split into train, valid and test (`split` where there is one)."""
+    split_by: Literal["scaffold", "cluster", "random", "time"] = "scaffold"
+    """What new molecules will be like: of other Bemis-Murcko scaffolds, of other clusters of similar molecules, drawn
+    from the same pool, or made later (`time`)."""
+    time: str | None = None
+    """The column by which `split_by = time` orders molecules: the last ones are the test."""
+    kind: Literal["auto", "regression", "classification"] = "auto"
+    """Whether targets are numbers or classes; `auto` takes 0 and 1, yes and no, active and inactive for classes."""
+    unit: str | None = None
+    """The unit of concentrations, to be turned into pIC50 and the like (-log10 of mol/L): `M`, `mM`, `uM`, `nM`, `pM`,
+    `ug/mL` or `mg/L`."""
+    threshold: Rule = "youden"
+    """For classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`, `specificity=0.9`, or a
+    probability."""
+    standardise: bool = True
+    """Whether to clean up structures, keep the largest organic fragment, and neutralise."""
+    tautomers: bool = False
+    """Whether to take the canonical tautomer too (about 50 ms a molecule)."""
+    max_length: int = pydantic.Field(default=1000, ge=1)
+    """Longest SMILES, in characters."""
+    max_atoms: int = pydantic.Field(default=200, ge=1)
+    """Most heavy atoms."""
+
+    @pydantic.field_validator("unit")
+    @classmethod
+    def _known_unit(cls, value: str | None) -> str | None:
+        plain = {unit.lower().replace("µ", "u"): unit for unit in UNITS}
+        if value is None:
+            return None
+        if value in UNITS:
+            return value
+        spelt = value.replace("µ", "u").replace("μ", "u")
+        found = plain.get(spelt.lower())
+        if found is None or found in ("M", "mM"):  # m and M differ by their case alone
+            raise ValueError(f"must be one of {', '.join(UNITS)}")
+        return found
+
+    @property
+    def standard(self) -> Standard:
+        """The standard form that structures are brought to."""
+        return Standard(self.standardise, self.tautomers, self.max_length, self.max_atoms)

@@ -1,0 +1,231 @@
+"""Reading molecules with their measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks.activity.measurements import POWERS, Measured, is_binary, merge, read_column, to_p
+from medtasks.activity.options import ActivityOptions
+from medtasks.activity.splitting import read_times
+from medtasks.cases import Molecules, Source
+from medtasks.cases.molecule_files import name_column, structure_column
+from medtasks.cases.molecules import names_of, parts_of, read_structures
+from medtasks.dataset import Dataset, Origin
+from medtasks.errors import DataError, UsageError, suggest
+from medtasks.evaluation.splits import read_split
+from medtasks.model import Context
+
+TARGETS = ("target", "activity", "label", "y")
+"""Names (lower case) by which a column of measurements is known."""
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class _Columns:
+    smiles: str
+    targets: tuple[str, ...]
+    id: str | None
+    group: str | None
+    split: str | None
+    time: str | None
+
+
+def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequence[str] = ()) -> Dataset:
+    """Read molecules and their measurements from a file or a table.
+
+    Parameters
+    ----------
+    kinds
+        What the targets are, where a fitted model says so.
+
+    Raises
+    ------
+    UsageError, DataError
+        If a column is lacking, no row can be used, or the measurements do not fit the options.
+    """
+    where = "the table" if not isinstance(source, (str, Path)) else str(source)
+    table = pd.concat(list(parts_of(source)), ignore_index=True).rename(columns=str)
+    columns = _columns(table, options, where)
+    found = _read_structures(table[columns.smiles], options, context)
+    measured = _measure(table, columns, options, found, where)
+    reasons = [
+        next((item for item in (structure if isinstance(structure, str) else None, *told) if item), None)
+        for structure, *told in zip(found, *(_reasons(name, one) for name, one in measured.items()), strict=True)
+    ]
+    values = np.column_stack([one.values for one in measured.values()])
+    blank = np.asarray(np.isnan(values).all(axis=1))
+    reasons = [reason or ("the row has no measurement" if blank[i] else None) for i, reason in enumerate(reasons)]
+    rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
+    invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
+    if not len(rows):
+        raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
+    kinds = tuple(kinds) or _kinds(measured, options, where)
+    censoring = np.column_stack([one.censoring for one in measured.values()])
+    ids = names_of(table, columns.id)
+    extra: dict[str, npt.NDArray[Any]] = {"censoring": censoring[rows]} if censoring.any() else {}
+    if columns.time:
+        extra["time"] = read_times(table[columns.time].iloc[rows], where)
+    dataset = Dataset(
+        Molecules([ids[i] for i in rows], [found[i] for i in rows], options.standard),
+        values[rows],
+        names=tuple(measured),
+        kinds=kinds,
+        groups=_groups(table, columns.group, where, rows),
+        split=read_split(table[columns.split], where)[rows] if columns.split else None,
+        extra=extra,
+        origin=Origin(where, invalid=invalid),
+    )
+    return join_replicates(dataset)
+
+
+def join_replicates(dataset: Dataset) -> Dataset:
+    """Make one row of each molecule that stands in several, contradictions noted; a given split's test stays as it is.
+
+    Molecules are the same when their standard forms have one canonical SMILES.
+    """
+    assert isinstance(dataset.cases, Molecules)
+    parts = np.full(len(dataset), "") if dataset.split is None else dataset.split
+    first: dict[tuple[str, str], list[int]] = {}
+    for row, (text, part) in enumerate(zip(dataset.cases.smiles(), parts, strict=True)):
+        key = (text, str(part)) if part != "test" else (str(row), "test")
+        first.setdefault(key, []).append(row)
+    if len(first) == len(dataset):
+        return dataset
+    groups = list(first.values())
+    censoring = dataset.extra.get("censoring", np.zeros(dataset.targets.shape, dtype=np.int8))
+    targets, bounds, disputed = _join(dataset, censoring, groups)
+    joined = dataset.take(np.array([rows[0] for rows in groups], dtype=np.int64))
+    notes = [f"{len(dataset) - len(groups)} rows repeat a molecule and were joined with it (the median of its values)."]
+    if disputed:
+        names = ", ".join(disputed[:SHOWN]) + (" ..." if len(disputed) > SHOWN else "")
+        notes.append(
+            f"{len(disputed)} molecules have measurements that contradict each other (classes that differ, or values "
+            f"more than a factor of ten apart in a pIC50): {names}."
+        )
+    joined = replace(
+        joined,
+        targets=targets,
+        extra={**joined.extra, "censoring": bounds},
+        origin=replace(joined.origin, notes=(*joined.origin.notes, *notes)),
+    )
+    known = np.flatnonzero(~np.isnan(joined.targets).all(axis=1))
+    return joined.take(known) if len(known) < len(joined) else joined
+
+
+def _join(
+    dataset: Dataset, censoring: npt.NDArray[np.int8], groups: list[list[int]]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8], list[str]]:
+    targets = dataset.targets[[rows[0] for rows in groups]].copy()
+    bounds = censoring[[rows[0] for rows in groups]].copy()
+    disputed = []
+    for i, rows in enumerate(groups):
+        if len(rows) == 1:
+            continue
+        broken = False
+        for t, kind in enumerate(dataset.kinds):
+            known = [row for row in rows if np.isfinite(dataset.targets[row, t])]
+            if not known:
+                continue
+            targets[i, t], bounds[i, t], differ = merge(
+                dataset.targets[known, t], censoring[known, t], kind == "binary"
+            )
+            broken |= differ
+        if broken:
+            disputed.append(str(dataset.cases.ids[rows[0]]))
+    return targets, bounds, disputed
+
+
+def _columns(table: pd.DataFrame, options: ActivityOptions, where: str) -> _Columns:
+    names = list(table.columns)
+    if options.split_by == "time" and options.time is None:
+        raise UsageError("no column of times is named", hint="name it with --time, or choose another --split-by")
+    asked = (options.smiles, *options.target, options.id, options.group, options.split, options.time)
+    for named in filter(None, asked):
+        if named not in names:
+            raise UsageError(f"{where} has no column {named!r}", hint=suggest(named, names))
+    column = structure_column(table, options.smiles)
+    if column is None:
+        raise UsageError(
+            f"{where} has no column of structures", hint="name it with --smiles; " + suggest("smiles", names)
+        )
+    targets = options.target or tuple(name for usual in TARGETS for name in names if name.lower() == usual)[:1]
+    if not targets:
+        raise UsageError(
+            f"{where} has no column 'target', 'activity', 'label' or 'y'",
+            hint="name what is to be predicted with --target; " + suggest("target", names),
+        )
+    return _Columns(
+        column,
+        tuple(dict.fromkeys(targets)),
+        name_column(table, options.id, targets),
+        options.group,
+        options.split or ("split" if "split" in names else None),
+        options.time,
+    )
+
+
+def _read_structures(values: pd.Series, options: ActivityOptions, context: Context) -> list[bytes | str]:
+    step = 500
+    parts = [values.iloc[start : start + step] for start in range(0, len(values), step)]
+    found: list[bytes | str] = []
+    for part in context.progress.track(parts, "reading molecules", len(parts)):
+        found += read_structures(part, options.standard)
+    return found
+
+
+def _measure(
+    table: pd.DataFrame, columns: _Columns, options: ActivityOptions, found: Sequence[bytes | str], where: str
+) -> dict[str, Measured]:
+    weights = np.full(len(table), np.nan)
+    if options.unit is not None and options.unit not in POWERS:
+        from rdkit import Chem
+        from rdkit.Chem.Descriptors import MolWt
+
+        weights = np.array([MolWt(Chem.Mol(item)) if isinstance(item, bytes) else 1.0 for item in found])
+    measured: dict[str, Measured] = {}
+    for name in columns.targets:
+        one = read_column(table[name])
+        if not np.isfinite(one.values).any():
+            raise DataError(
+                f"the column {name!r} of {where} holds no measurement",
+                hint="numbers are expected, also as >10 or <5, or words such as active and inactive",
+            )
+        if options.unit is not None:
+            measured[f"p{name}"] = to_p(one, options.unit, weights)
+        else:
+            measured[name] = one
+    return measured
+
+
+def _reasons(name: str, measured: Measured) -> list[str | None]:
+    return [error and f"column {name!r} {error}" for error in measured.errors]
+
+
+def _kinds(measured: dict[str, Measured], options: ActivityOptions, where: str) -> tuple[str, ...]:
+    kinds = []
+    for name, one in measured.items():
+        binary = is_binary(one)
+        if options.kind == "classification" and not binary:
+            raise DataError(
+                f"the column {name!r} of {where} holds other values than two classes",
+                hint="write 1 and 0, active and inactive, or yes and no; or leave out --kind to predict the numbers",
+            )
+        kinds.append("binary" if binary and options.kind != "regression" else "number")
+    return tuple(kinds)
+
+
+def _groups(table: pd.DataFrame, name: str | None, where: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
+    if name is None:
+        return None
+    values = table[name].astype("string").str.strip().fillna("").to_numpy(dtype=object)[rows]
+    if (values == "").any():
+        lacking = int(rows[np.flatnonzero(values == "")[0]]) + 1
+        raise DataError(f"{where}, row {lacking}: the column {name!r} is empty", hint="name the group in every row")
+    return values

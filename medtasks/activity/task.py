@@ -1,0 +1,166 @@
+"""The task ``activity``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks.activity import judging, sources, splitting
+from medtasks.activity.options import ActivityOptions
+from medtasks.cases import Cases, Molecules, Reading, Schema, Source
+from medtasks.dataset import Dataset
+from medtasks.errors import DataError, UsageError
+from medtasks.evaluation.calibration import threshold
+from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold, official
+from medtasks.model import Context
+from medtasks.report.blocks import Section
+from medtasks.task import Decision, Evaluation, Judged, Outputs, Task
+
+LEAST = 20
+"""Fewer measured molecules of a target than this cannot be split and learnt from."""
+
+
+class Activity(Task):
+    """What a molecule does, from its structure: numbers (a pIC50, a solubility) or classes (active or not).
+
+    A model returns (n, targets): the number, or the probability of being active. Missing measurements are missing:
+    masked in every loss and every measure, never zero.
+    """
+
+    name: ClassVar[str] = "activity"
+    title: ClassVar[str] = "Molecular activity"
+    summary: ClassVar[str] = "what a molecule does (affinity, solubility, toxicity) from its structure"
+    primary: ClassVar[str] = "rmse"
+    cases: ClassVar[tuple[type[Cases], ...]] = (Molecules,)
+    defaults: ClassVar[Mapping[str, str]] = {"molecules": "activity.mol-fingerprint"}
+    baselines: ClassVar[Mapping[str, str]] = {"molecules": "activity.linear-fingerprint"}
+    demo: ClassVar[str] = "chembl2321810"
+    not_for: ClassVar[tuple[str, ...]] = (
+        "It ranks molecules for the next experiment; it does not replace the experiment.",
+        "It was judged on molecules like those it was trained on: the less a new molecule resembles them, the less "
+        "its prediction is worth.",
+        "It says nothing about safety in patients.",
+    )
+
+    class Options(ActivityOptions):
+        """How molecules and measurements are read."""
+
+    def read(self, source: Source, options: Any, *, context: Context, schema: Schema | None = None) -> Dataset:
+        """Read molecules with their measurements; see `medtasks.activity.sources`."""
+        return sources.read(source, options, context, schema["kinds"] if schema else ())
+
+    def check_trainable(self, dataset: Dataset) -> None:
+        """Refuse targets with too few measurements, or with one value only."""
+        for t, name in enumerate(dataset.names):
+            known = dataset.targets[:, t][np.isfinite(dataset.targets[:, t])]
+            if len(known) < LEAST:
+                raise DataError(
+                    f"target {name!r} has {len(known)} measured molecules; at least {LEAST} are needed",
+                    hint="add measurements, or leave the target out",
+                )
+            if np.ptp(known) == 0:
+                raise DataError(
+                    f"target {name!r} has one value only", hint="there is nothing to learn; name another --target"
+                )
+
+    def align(self, dataset: Dataset, outputs: Outputs) -> Dataset:
+        """Refuse data that measure something else than the model predicts."""
+        aligned = super().align(dataset, outputs)
+        if dataset.names != outputs.names:
+            raise DataError(
+                f"the data measure {', '.join(dataset.names)}, the model predicts {', '.join(outputs.names)}",
+                hint="name the same columns with --target, and the same --unit",
+            )
+        return aligned
+
+    def strata(self, dataset: Dataset) -> npt.NDArray[np.int64]:
+        """Return the classes where there is one target with classes; numbers are not stratified."""
+        if dataset.kinds == ("binary",):
+            return np.asarray(np.nan_to_num(dataset.targets[:, 0]).astype(np.int64))
+        return np.zeros(len(dataset), dtype=np.int64)
+
+    def split(self, dataset: Dataset, plan: Plan, options: Any, seed: int) -> list[Fold]:
+        """Follow the data's own split; else keep scaffolds, clusters or the user's groups whole."""
+        assert isinstance(dataset.cases, Molecules)
+        if dataset.split is not None and plan.folds <= 1:
+            return [official(dataset, self.strata(dataset), plan, seed)]
+        if options.split_by == "time":
+            if plan.folds > 1:
+                raise UsageError("time makes one split, not several folds", hint="leave out --folds")
+            return [splitting.by_time(dataset.extra["time"], plan)]
+        groups = dataset.groups if dataset.groups is not None else splitting.groups(dataset.cases, options.split_by)
+        strata = self.strata(dataset)
+        folds = kfold(strata, groups, plan, seed) if plan.folds > 1 else [holdout(strata, groups, plan, seed)]
+        for fold in folds:
+            check_groups(fold, groups)
+        return folds
+
+    def check(self, raw: npt.NDArray[Any], outputs: Outputs, n: int) -> None:
+        """Check that predictions are (n, targets), finite, and probabilities within [0, 1]."""
+        if not isinstance(raw, np.ndarray) or raw.dtype.kind not in "fiub":
+            raise ValueError(f"predict returned a {type(raw).__name__}, not a numpy array of numbers")
+        if raw.shape != (n, len(outputs.names)):
+            raise ValueError(f"predict returned {np.shape(raw)}, not (molecules, targets) = {(n, len(outputs.names))}")
+        if not np.isfinite(raw).all():
+            raise ValueError("predict returned values that are not finite")
+        binary = raw[:, [kind == "binary" for kind in outputs.kinds]]
+        if binary.size and (binary.min() < 0 or binary.max() > 1):
+            raise ValueError("predict returned probabilities of being active outside of 0 to 1")
+
+    def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any) -> Decision:
+        """Choose a threshold for each target with classes."""
+        cuts = {}
+        for t, (name, kind) in enumerate(zip(valid.names, valid.kinds, strict=True)):
+            if kind == "binary":
+                known = np.isfinite(valid.targets[:, t])
+                positive = valid.targets[known, t] == 1
+                cuts[name] = threshold(positive, raw[known, t].astype(np.float64), options.threshold)
+        return {"rule": options.threshold, "thresholds": cuts} if cuts else {}
+
+    def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision) -> pd.DataFrame:
+        """Return a column per target: the number, or ``active``/``inactive`` with ``p_TARGET`` beside it."""
+        table: dict[str, Any] = {}
+        for t, (name, kind) in enumerate(zip(outputs.names, outputs.kinds, strict=True)):
+            values = raw[:, t].astype(np.float64)
+            if kind == "binary":
+                table[name] = np.where(values >= decision["thresholds"][name], "active", "inactive").astype(object)
+                table[f"p_{name}"] = values
+            else:
+                table[name] = values
+        return pd.DataFrame(table)
+
+    def headline(self, dataset: Dataset) -> str:
+        """Return ``auroc`` where every target has classes, else ``rmse``."""
+        return "auroc" if set(dataset.kinds) == {"binary"} else "rmse"
+
+    def evaluate(self, data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
+        """Measure each target on its own molecules, and the mean over the targets, with intervals."""
+        return judging.evaluate(data, answers, seed)
+
+    def sections(self, judged: Judged) -> list[Section]:
+        """Write the result, the agreement of predicted and measured, and the largest errors."""
+        from medtasks.activity import sections
+
+        return sections.write(judged)
+
+    def counts(self, dataset: Dataset) -> dict[str, int]:
+        """Count molecules and the measurements of each target."""
+        found = {"molecules": len(dataset)}
+        for t, (name, kind) in enumerate(zip(dataset.names, dataset.kinds, strict=True)):
+            found[name] = int(np.isfinite(dataset.targets[:, t]).sum())
+            if kind == "binary":
+                found[f"{name} active"] = int((dataset.targets[:, t] == 1).sum())
+        return found
+
+    def schema(self, dataset: Dataset, options: Any) -> Schema:
+        """Describe the input, with the columns that hold the structure and name the molecule."""
+        columns = {"smiles": options.smiles, "id": options.id}
+        return {**dataset.cases.schema(), **columns, "kinds": list(dataset.kinds)}
+
+    def read_cases(self, source: Any, schema: Schema) -> Iterator[Reading[Cases]]:
+        """Read molecules from a file, a table, or a list of SMILES or RDKit molecules."""
+        yield from Molecules.read(source, schema)

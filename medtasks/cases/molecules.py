@@ -1,0 +1,164 @@
+"""Cases that are molecules."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks.cases.base import Cases, Reading, Schema, Source
+from medtasks.cases.molecule_files import STRUCTURE, iterate_molecules, name_column, structure_column
+from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read_mol, read_smiles, smiles, version
+from medtasks.errors import DataError, suggest
+
+CHUNK = 2048
+"""Molecules read and answered at a time: a few megabytes."""
+
+
+class Molecules(Cases):
+    """Molecules in their standard form, held in RDKit's compact binary form (about 400 bytes each).
+
+    Parameters
+    ----------
+    ids
+        One name per molecule.
+    binaries
+        One ``Mol.ToBinary()`` per molecule.
+    standard
+        The standard form that they were brought to.
+
+    Examples
+    --------
+    >>> molecules = Molecules.from_smiles(["CCO", "c1ccccc1"])
+    >>> [mol.GetNumAtoms() for mol in molecules.mols()]
+    [3, 6]
+    """
+
+    kind: ClassVar[str] = "molecules"
+
+    def __init__(
+        self, ids: Sequence[str] | npt.NDArray[Any], binaries: Sequence[bytes], standard: Standard | None = None
+    ) -> None:
+        super().__init__(ids)
+        if len(ids) != len(binaries):
+            raise ValueError(f"{len(ids)} ids for {len(binaries)} molecules")
+        self.binaries = tuple(binaries)
+        self.standard = standard or Standard()
+
+    @classmethod
+    def from_smiles(
+        cls, texts: Iterable[str], ids: Sequence[str] | None = None, standard: Standard | None = None
+    ) -> Self:
+        """Read SMILES that are all valid.
+
+        Raises
+        ------
+        DataError
+            If one is not, naming its row.
+        """
+        standard, found = standard or Standard(), []
+        with quiet():
+            for row, text in enumerate(texts):
+                try:
+                    found.append(read_smiles(text, standard).ToBinary())
+                except StructureError as error:
+                    raise DataError(f"row {row + 1}: {error}", hint="mend the row or leave it out") from None
+        return cls(ids if ids is not None else [str(i + 1) for i in range(len(found))], found, standard)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Self:
+        """Return the given molecules, in the given order."""
+        return type(self)(self.ids[rows], [self.binaries[i] for i in rows], self.standard)
+
+    def mol(self, row: int) -> Mol:
+        """Return one molecule as RDKit's ``Mol``."""
+        from rdkit import Chem
+
+        return Chem.Mol(self.binaries[row])
+
+    def mols(self) -> Iterator[Mol]:
+        """Yield every molecule as RDKit's ``Mol``, in order."""
+        return (self.mol(row) for row in range(len(self)))
+
+    def smiles(self) -> list[str]:
+        """Return the canonical SMILES of each molecule."""
+        return [smiles(mol) for mol in self.mols()]
+
+    def schema(self) -> Schema:
+        """Describe how structures are read: the limits, the standard form, and the RDKit that made it."""
+        return {"kind": self.kind, "standard": self.standard.as_json(), "rdkit": version()}
+
+    def digests(self) -> list[str]:
+        """Return the SHA-256 of each molecule's canonical SMILES."""
+        return [hashlib.sha256(text.encode()).hexdigest() for text in self.smiles()]
+
+    @classmethod
+    def read(cls, source: Source | Sequence[Any], schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
+        """Read a CSV, TSV, Parquet, SMI or SDF file, a table, or a list of SMILES or RDKit molecules in memory."""
+        standard = Standard(**schema["standard"])
+        where = "the table" if isinstance(source, pd.DataFrame) else str(source)
+        start = 0
+        for part in parts_of(source, chunk):
+            column = structure_column(part, schema.get("smiles")) or structure_column(part, None)
+            if column is None:
+                wanted = schema.get("smiles") or STRUCTURE
+                raise DataError(
+                    f"{where} has no column {wanted!r} with structures", hint=suggest(wanted, map(str, part.columns))
+                )
+            ids = names_of(part, name_column(part, schema.get("id")), start)
+            found = read_structures(part[column], standard)
+            valid = [(name, item) for name, item in zip(ids, found, strict=True) if isinstance(item, bytes)]
+            cases = cls([name for name, _ in valid], [item for _, item in valid], standard) if valid else None
+            yield Reading(tuple(ids), tuple(None if isinstance(item, bytes) else item for item in found), cases)
+            start += len(part)
+
+
+def parts_of(source: Source | Sequence[Any], chunk: int = CHUNK) -> Iterator[pd.DataFrame]:
+    """Yield the rows of any source of molecules as tables of at most ``chunk`` rows.
+
+    Raises
+    ------
+    DataError
+        If the source as a whole cannot be read.
+    """
+    if isinstance(source, (str, Path)):
+        yield from iterate_molecules(Path(source).expanduser(), chunk)
+        return
+    table = source if isinstance(source, pd.DataFrame) else pd.DataFrame({STRUCTURE: list(source)}, dtype=object)
+    for start in range(0, len(table), chunk):
+        yield table.iloc[start : start + chunk]
+
+
+def names_of(table: pd.DataFrame, column: str | None, start: int = 0) -> list[str]:
+    """Return the name of each row: from a column, or its number, counted from ``start`` + 1."""
+    if column is None:
+        return [str(start + i + 1) for i in range(len(table))]
+    return [
+        str(start + i + 1) if value is None or value != value else str(value) for i, value in enumerate(table[column])
+    ]
+
+
+def read_structures(values: Iterable[Any], standard: Standard) -> list[bytes | str]:
+    """Read structures (SMILES or RDKit molecules): the binary form of each, or why it cannot be used."""
+    found: list[bytes | str] = []
+    with quiet():
+        for value in values:
+            try:
+                mol = read_smiles(value.strip(), standard) if isinstance(value, str) else _given(value, standard)
+                found.append(mol.ToBinary())
+            except StructureError as error:
+                found.append(str(error))
+    return found
+
+
+def _given(value: Any, standard: Standard) -> Mol:
+    """Take what is no text: a molecule, or nothing."""
+    if hasattr(value, "GetNumHeavyAtoms"):
+        return read_mol(value, standard)
+    if value is None or value is pd.NA or value != value:
+        raise StructureError("the row has no structure")
+    raise StructureError(f"the structure is a {type(value).__name__}, neither SMILES nor a molecule")

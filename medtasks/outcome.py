@@ -1,0 +1,108 @@
+"""How a result stands beside the baseline's: the table and the sentence that every report opens with."""
+
+from __future__ import annotations
+
+from medtasks.evaluation import metrics, regression
+from medtasks.evaluation.bootstrap import Measure
+from medtasks.report.blocks import Block, Table, Text
+from medtasks.task import Judged
+
+MEANING = {
+    "auroc": "a case of the class ranks above one without it",
+    "auprc": "area under the precision-recall curve",
+    "mcc": "Matthews' correlation of decision and truth",
+    "accuracy": "cases decided rightly",
+    "balanced_accuracy": "the mean over the classes of cases decided rightly",
+    "sensitivity": "of those with the class, share found",
+    "specificity": "of those without it, share cleared",
+    "ppv": "of those called positive, share that are",
+    "npv": "of those cleared, share that are free of it",
+    "f1": "harmonic mean of sensitivity and PPV",
+    "brier": "mean squared error of the probabilities (lower is better)",
+    "log_loss": "mean surprise at the truth (lower is better)",
+    "ece": "mean gap between stated and observed (lower is better)",
+    "rmse": "root of the mean squared error, in the unit of the target (lower is better)",
+    "mae": "mean absolute error, in the unit of the target (lower is better)",
+    "r2": "share of the spread that is explained",
+    "spearman": "correlation of the ranks",
+    "kendall": "share of pairs ranked rightly less those ranked wrongly",
+    "bedroc": "actives at the very top of the ranking (alpha 20)",
+    "ef_1pct": "actives in the first 1 %, as a multiple of chance",
+}
+SHORT = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "mcc": "MCC",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "ece": "Calibration error",
+    "brier": "Brier score",
+    "log_loss": "Log-loss",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "kendall": "Kendall's tau",
+    "bedroc": "BEDROC",
+    "ef_1pct": "Enrichment at 1 %",
+}
+LOWER_IS_BETTER = metrics.LOWER_IS_BETTER | regression.LOWER_IS_BETTER
+
+
+def blocks(judged: Judged, headline: str, unit: str, remark: str = "") -> list[Block]:
+    """Return the table of all measures beside the baseline's, and the verdict on the headline.
+
+    Parameters
+    ----------
+    headline
+        The measure that the verdict is about.
+    unit
+        What was resampled for the intervals: ``patients``, ``cases``, ``molecules``.
+    remark
+        A further sentence for the caption.
+    """
+    ours = judged.evaluation.metrics
+    base = judged.baseline.metrics if judged.baseline else {}
+    gain = judged.evaluation.overall.minus(judged.baseline.overall) if judged.baseline else {}
+    rows = [
+        [label(name), str(found), str(base.get(name, "")), _signed(gain.get(name)), MEANING.get(name, "")]
+        for name, found in ours.items()
+    ]
+    caption = (
+        f"On {judged.evaluation.n} cases that neither model saw. In brackets 95 % intervals by bootstrap over {unit}."
+    )
+    table = Table(
+        ["Measure", "Model", "Baseline", "Difference", "Means"], rows, f"{caption} {remark}".strip(), remarks=True
+    )
+    return [table, Text(verdict(gain.get(headline), headline))] if base else [table]
+
+
+def label(name: str) -> str:
+    """Return a measure's name as a reader knows it."""
+    return SHORT.get(name, name.replace("_", " ").capitalize())
+
+
+def verdict(gain: Measure | None, name: str) -> str:
+    """Say in a sentence whether the model is better than the baseline."""
+    shown = label(name)
+    if gain is None or gain.low is None or gain.high is None:
+        return f"The {shown} of model and baseline cannot be compared on these cases."
+    low, high = (-gain.high, -gain.low) if name in LOWER_IS_BETTER else (gain.low, gain.high)
+    side = "below" if name in LOWER_IS_BETTER else "above"
+    other = "above" if name in LOWER_IS_BETTER else "below"
+    if low > 0:
+        return f"The model is better than the baseline: the interval of the difference in {shown} lies {side} 0."
+    if high < 0:
+        return f"The model is worse than the baseline: the interval of the difference in {shown} lies {other} 0."
+    return (
+        f"The model cannot be told from the baseline: the interval of the difference in {shown} holds 0. "
+        "The simpler model may serve as well."
+    )
+
+
+def _signed(found: Measure | None) -> str:
+    if found is None or found.value is None:
+        return ""
+    if found.low is None or found.high is None:
+        return f"{found.value:+.3f}"
+    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"

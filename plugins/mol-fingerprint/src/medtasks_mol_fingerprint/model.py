@@ -1,0 +1,156 @@
+"""The model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from medtasks.cases import Cases, Molecules
+from medtasks.dataset import Dataset
+from medtasks.errors import BundleError
+from medtasks.model import Config, Context, Model
+from medtasks_mol_fingerprint.ridge import MIXTURES, Ridge, fit
+from medtasks_mol_fingerprint.views import VIEWS, Landmarks, count
+
+Values = npt.NDArray[np.float64]
+STEP = 2048
+"""Molecules compared with the landmarks at a time."""
+
+
+class MolFingerprintConfig(Config):
+    """Hyper-parameters of the kernel machine."""
+
+    landmarks: int = Field(default=4000, ge=10)
+    """Most molecules that new ones are compared with; of larger training sets so many are drawn by chance, and the
+    rest are fitted through them."""
+
+
+class MolFingerprint(Model):
+    """Kernel ridge regression on counts of substructures, with the MinMax kernel.
+
+    The views of a molecule (Morgan with radius 2 and 3, atom pairs) are averaged or one is chosen, for each target, by
+    leave-one-out errors.
+    """
+
+    task: ClassVar[str] = "activity"
+    accepts: ClassVar[str] = "molecules"
+
+    class Config(MolFingerprintConfig):
+        """Hyper-parameters of the kernel machine."""
+
+    def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
+        """Fit every target on the molecules that have a measurement of it.
+
+        All choices are made inside the training molecules; ``valid`` is left to the threshold.
+        """
+        assert isinstance(train.cases, Molecules)
+        counts = count(context.progress.track(train.cases.mols(), "fingerprints", len(train)))
+        rng = context.rng
+        place = _draw(len(train), self.config.landmarks, rng)
+        own = np.full(len(train), -1)
+        own[place] = np.arange(len(place))
+        self.landmarks = {view: Landmarks.of(counts[view].take(place)) for view in VIEWS}
+        kernels = {view: self.landmarks[view].compare(counts[view]) for view in VIEWS}
+        square = {view: kernel[place] for view, kernel in kernels.items()}
+        censoring = train.extra.get("censoring", np.zeros(train.targets.shape, dtype=np.int8))
+        self.targets: list[Ridge] = []
+        for t, kind in enumerate(context.progress.track(train.kinds, "targets", len(train.kinds))):
+            rows = np.flatnonzero(np.isfinite(train.targets[:, t]))
+            self.targets.append(
+                fit(
+                    {view: kernel[rows] for view, kernel in kernels.items()},
+                    square,
+                    own[rows],
+                    train.targets[rows, t],
+                    censoring[rows, t],
+                    binary=kind == "binary",
+                    rng=rng,
+                )
+            )
+
+    def predict(self, cases: Cases, *, context: Context) -> Values:
+        """Return (n, targets): numbers, or probabilities of being active."""
+        assert isinstance(cases, Molecules)
+        return np.concatenate([self._answer(part) for part in cases.chunks(STEP)] or [np.zeros((0, len(self.targets)))])
+
+    def embed(self, cases: Cases, *, context: Context) -> Values:
+        """Return (n, landmarks): how alike each molecule is to each landmark."""
+        assert isinstance(cases, Molecules)
+        kernels = self._compare(cases)
+        return np.asarray(sum(kernels.values()), dtype=np.float64) / len(kernels)
+
+    def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
+        """Return (n,) arrays, one value per atom: what the prediction loses without the atom's substructures.
+
+        Each fingerprint is computed again without the substructures that hold the atom (Riniker & Landrum 2013,
+        doi:10.1186/1758-2946-5-43). For classes the score before the sigmoid is explained.
+        """
+        from medtasks_mol_fingerprint.atoms import contributions
+
+        assert isinstance(cases, Molecules)
+        found = np.empty(len(cases), dtype=object)
+        for row, mol in enumerate(cases.mols()):
+            found[row] = contributions(mol, self.landmarks, self.targets[target])
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write hashed counts of the landmarks and the weights as arrays, the rest as JSON."""
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for view, marks in self.landmarks.items():
+            arrays |= {f"{view}_columns": marks.columns, f"{view}_total": marks.total}
+            arrays |= {f"{view}_indices": marks.matrix.indices, f"{view}_indptr": marks.matrix.indptr}
+        for i, ridge in enumerate(self.targets):
+            arrays[f"weights_{i}"] = ridge.weights
+        np.savez_compressed(folder / "kernel.npz", allow_pickle=False, **arrays)
+        about = [
+            {"mixture": ridge.mixture, "middle": ridge.middle, "slope": ridge.slope, "shift": ridge.shift}
+            for ridge in self.targets
+        ]
+        (folder / "targets.json").write_text(json.dumps(about), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, *, context: Context) -> Self:
+        """Read the arrays back; raises `BundleError` if they do not fit each other."""
+        from scipy.sparse import csr_matrix
+
+        model = cls(cls.Config())
+        with np.load(folder / "kernel.npz", allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        model.landmarks = {}
+        for view in VIEWS:
+            columns, total = arrays[f"{view}_columns"], arrays[f"{view}_total"]
+            indices, indptr = arrays[f"{view}_indices"], arrays[f"{view}_indptr"]
+            _require(len(indptr) == len(total) + 1 and indptr[0] == 0 and (np.diff(indptr) >= 0).all())
+            _require(indptr[-1] == len(indices) and (not len(indices) or indices.min() >= 0))
+            _require(not len(indices) or indices.max() < len(columns))
+            ones = np.ones(len(indices), dtype=np.float32)
+            matrix = csr_matrix((ones, indices, indptr), shape=(len(total), len(columns)))
+            model.landmarks[view] = Landmarks(columns, matrix, total)
+        about = json.loads((folder / "targets.json").read_text(encoding="utf-8"))
+        model.targets = [Ridge(weights=arrays[f"weights_{i}"], **one) for i, one in enumerate(about)]
+        size = len(model.landmarks[VIEWS[0]].total)
+        _require(all(len(ridge.weights) == size and ridge.mixture in MIXTURES for ridge in model.targets))
+        return model
+
+    def _compare(self, cases: Molecules) -> dict[str, npt.NDArray[np.float32]]:
+        needed = {view for ridge in self.targets for view in MIXTURES[ridge.mixture]}
+        counts = count(cases.mols(), [view for view in VIEWS if view in needed])
+        return {view: self.landmarks[view].compare(found) for view, found in counts.items()}
+
+    def _answer(self, cases: Molecules) -> Values:
+        kernels = self._compare(cases)
+        return np.column_stack([ridge.predict(kernels) for ridge in self.targets])
+
+
+def _draw(n: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+
+
+def _require(holds: bool | np.bool_) -> None:
+    if not holds:
+        raise BundleError("the stored kernel machine does not fit itself", hint="copy the bundle again, or train again")

@@ -1,0 +1,130 @@
+"""Molecules as counts of substructures, and how alike two are: the MinMax (count-Tanimoto) kernel."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+Values = npt.NDArray[np.float64]
+Keys = npt.NDArray[np.int64]
+
+VIEWS = ("morgan2", "morgan3", "pairs")
+"""Circular substructures up to 2 and 3 bonds around each atom (Rogers & Hahn 2010, doi:10.1021/ci100050t), and pairs of
+atoms with their distance (Carhart et al. 1985, doi:10.1021/ci00046a002)."""
+LEVELS = 32
+"""Counts above this count as this."""
+COMMON = 0.02
+"""A column that more molecules than this share have is multiplied as a dense one, the others as sparse ones."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Substructures of molecules: the (row, key, count) of each that occurs, sorted by row."""
+
+    n: int
+    rows: Keys
+    keys: Keys
+    counts: Keys
+
+    def take(self, rows: Keys) -> Counts:
+        """Return the given molecules, in the given order."""
+        starts = np.searchsorted(self.rows, np.arange(self.n + 1))
+        sizes = (starts[1:] - starts[:-1])[rows]
+        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        places = np.repeat(starts[rows], sizes) + within
+        return Counts(len(rows), np.repeat(np.arange(len(rows)), sizes), self.keys[places], self.counts[places])
+
+
+@functools.cache
+def generators() -> Mapping[str, Any]:
+    """Return RDKit's fingerprint generator of each view."""
+    from rdkit.Chem import rdFingerprintGenerator
+
+    return {
+        "morgan2": rdFingerprintGenerator.GetMorganGenerator(radius=2),
+        "morgan3": rdFingerprintGenerator.GetMorganGenerator(radius=3),
+        "pairs": rdFingerprintGenerator.GetAtomPairGenerator(),
+    }
+
+
+def count(mols: Iterable[Any], views: Sequence[str] = VIEWS) -> dict[str, Counts]:
+    """Count the substructures of RDKit molecules, for each view."""
+    makers = generators()
+    keys: dict[str, list[int]] = {view: [] for view in views}
+    counts: dict[str, list[int]] = {view: [] for view in views}
+    sizes: dict[str, list[int]] = {view: [] for view in views}
+    for mol in mols:
+        for view in views:
+            found = makers[view].GetSparseCountFingerprint(mol).GetNonzeroElements()
+            keys[view] += found.keys()
+            counts[view] += found.values()
+            sizes[view].append(len(found))
+    return {view: _counts(sizes[view], keys[view], counts[view]) for view in views}
+
+
+def _counts(sizes: Sequence[int], keys: Sequence[int], counts: Sequence[int]) -> Counts:
+    rows = np.repeat(np.arange(len(sizes)), np.array(sizes, dtype=np.int64))
+    return Counts(
+        len(sizes), rows, np.array(keys, dtype=np.int64), np.minimum(np.array(counts, dtype=np.int64), LEVELS)
+    )
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Molecules that others are compared with, in one view.
+
+    With a column for each substructure and level ("occurs at least k times") the sum of the smaller counts of two
+    molecules is a product of zeros and ones, which linear algebra does at once for many; what these molecules do not
+    have adds to nothing but the larger counts.
+
+    Attributes
+    ----------
+    columns : (v,) key * LEVELS + level of each column, sorted
+    matrix : (m, v) sparse, zeros and ones
+    total : (m,) sum of the counts of each molecule
+    """
+
+    columns: Keys
+    matrix: Any
+    total: Values
+
+    @classmethod
+    def of(cls, counts: Counts) -> Self:
+        """Make landmarks of molecules."""
+        rows, cells = _levels(counts)
+        columns = np.unique(cells)
+        return cls(columns, _matrix(rows, np.searchsorted(columns, cells), counts.n, len(columns)), _total(counts))
+
+    def compare(self, counts: Counts) -> npt.NDArray[np.float32]:
+        """Return the kernel (n, m) of molecules with the landmarks (Ralaivola et al. 2005,
+        doi:10.1016/j.neunet.2005.07.009): the sum of the smaller counts over that of the larger ones."""
+        rows, cells = _levels(counts)
+        place = np.minimum(np.searchsorted(self.columns, cells), len(self.columns) - 1)
+        known = self.columns[place] == cells
+        new = _matrix(rows[known], place[known], counts.n, len(self.columns))
+        common = np.asarray(self.matrix.sum(axis=0)).ravel() > max(COMMON * len(self.total), 1)
+        shared = new[:, common].toarray() @ self.matrix[:, common].toarray().T
+        shared += (new[:, ~common] @ self.matrix[:, ~common].T).toarray()
+        larger = _total(counts)[:, None] + self.total - shared
+        return np.asarray(shared / np.maximum(larger, 1e-9), dtype=np.float32)
+
+
+def _levels(counts: Counts) -> tuple[Keys, Keys]:
+    """Return row and cell of each "occurs at least k times" that holds."""
+    times = counts.counts
+    level = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    return np.repeat(counts.rows, times), np.repeat(counts.keys, times) * LEVELS + level
+
+
+def _matrix(rows: Keys, columns: Keys, n: int, width: int) -> Any:
+    return sp.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=(n, width))
+
+
+def _total(counts: Counts) -> Values:
+    return np.bincount(counts.rows, counts.counts, counts.n).astype(np.float64)

@@ -1,0 +1,170 @@
+"""The kernel machine on counts of substructures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rdkit import Chem, RDConfig
+from rdkit.DataStructs import BulkTanimotoSimilarity
+
+from medtasks.cases import Molecules
+from medtasks.dataset import Dataset
+from medtasks.errors import BundleError
+from medtasks.model import Context
+from medtasks_mol_fingerprint import MolFingerprint
+from medtasks_mol_fingerprint.ridge import fit
+from medtasks_mol_fingerprint.views import VIEWS, Landmarks, count, generators
+
+CONTEXT = Context(seed=3)
+LINES = Path(RDConfig.RDContribDir, "FreeWilson", "data", "CHEMBL2321810.smi").read_text().splitlines()
+SMILES = [line.split()[0] for line in LINES][::3]
+
+
+def drawn(rows: slice, kinds: tuple[str, ...] = ("number", "binary")) -> Dataset:
+    """Molecules with a number that counts fluorine atoms, and a class that a nitrile decides."""
+    texts = SMILES[rows]
+    noise = np.random.default_rng(0).normal(0, 0.1, len(texts))
+    number = np.array([5 + 0.5 * text.count("F") for text in texts]) + noise
+    active = np.array([float("C#N" in text) for text in texts])
+    targets = np.column_stack([number if kind == "number" else active for kind in kinds])
+    return Dataset(Molecules.from_smiles(texts), targets, names=tuple("ab"[: len(kinds)]), kinds=kinds)
+
+
+@pytest.fixture(scope="module")
+def learnt() -> MolFingerprint:
+    model = MolFingerprint(MolFingerprint.Config())
+    model.fit(drawn(slice(0, 240)), drawn(slice(240, 270)), context=CONTEXT)
+    return model
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_kernel_is_rdkits_tanimoto_of_counts(view: str) -> None:
+    mols = [Chem.MolFromSmiles(text) for text in SMILES[:60]]
+    prints = [generators()[view].GetSparseCountFingerprint(mol) for mol in mols]
+    wanted = np.array([BulkTanimotoSimilarity(one, prints[:40]) for one in prints])
+    counts = count(mols)[view]
+    found = Landmarks.of(counts.take(np.arange(40))).compare(counts)
+    assert np.allclose(found, wanted, atol=1e-6)
+
+
+def test_it_learns_numbers_and_classes(learnt: MolFingerprint) -> None:
+    new = drawn(slice(270, None))
+    found = learnt.predict(new.cases, context=CONTEXT)
+    assert np.corrcoef(found[:, 0], new.targets[:, 0])[0, 1] > 0.85
+    assert ((found[:, 1] > 0.5) == new.targets[:, 1]).mean() > 0.9
+    assert ((found[:, 1] >= 0) & (found[:, 1] <= 1)).all()
+
+
+def test_missing_measurements_are_no_zeros() -> None:
+    whole, some = drawn(slice(0, 240)), drawn(slice(0, 240))
+    gaps = some.targets.copy()
+    gaps[::2, 0], gaps[1::2, 1] = np.nan, np.nan
+    half = Dataset(some.cases, gaps, names=some.names, kinds=some.kinds)
+    model = MolFingerprint(MolFingerprint.Config())
+    model.fit(half, whole, context=CONTEXT)
+    found = model.predict(whole.cases, context=CONTEXT)
+    assert abs(found[:, 0].mean() - whole.targets[:, 0].mean()) < 0.2  # zeros would halve it
+    assert ((found[1::2, 1] > 0.5) == whole.targets[1::2, 1]).mean() > 0.8
+
+
+def test_a_bound_pulls_from_its_wrong_side_only() -> None:
+    data = drawn(slice(0, 240), ("number",))
+    high = data.targets[:, 0] > 6.5
+    bounded = np.where(high, 6.5, data.targets[:, 0])[:, None]
+    told = {}
+    for name, bounds in (("bound", high.astype(np.int8)), ("value", np.zeros(240, dtype=np.int8))):
+        extra = {"censoring": bounds[:, None]}
+        model = MolFingerprint(MolFingerprint.Config())
+        model.fit(Dataset(data.cases, bounded, kinds=("number",), extra=extra), data, context=CONTEXT)
+        told[name] = model.predict(data.cases, context=CONTEXT)[high, 0].mean()
+    assert told["bound"] > told["value"] + 0.05
+
+
+def test_few_landmarks_come_close_to_all() -> None:
+    train, new = drawn(slice(0, 270)), drawn(slice(270, None))
+    few = MolFingerprint(MolFingerprint.Config(landmarks=120))
+    few.fit(train, new, context=CONTEXT)
+    found = few.predict(new.cases, context=CONTEXT)
+    assert np.corrcoef(found[:, 0], new.targets[:, 0])[0, 1] > 0.75
+    assert few.embed(new.cases, context=CONTEXT).shape == (len(new), 120)
+
+
+def test_every_molecule_a_landmark_is_kernel_ridge_regression() -> None:
+    from sklearn.kernel_ridge import KernelRidge
+
+    data = drawn(slice(0, 100), ("number",))
+    assert isinstance(data.cases, Molecules)
+    counts = count(data.cases.mols())
+    kernels = {view: Landmarks.of(counts[view]).compare(counts[view]) for view in VIEWS}
+    y = data.targets[:, 0]
+    none = np.zeros(100, dtype=np.int8)
+    ours = fit(kernels, kernels, np.arange(100), y, none, binary=False, rng=CONTEXT.rng)
+    from medtasks_mol_fingerprint.ridge import PENALTIES, mixed
+
+    kernel = mixed(kernels, ours.mixture)
+    theirs = [
+        KernelRidge(alpha=penalty, kernel="precomputed").fit(kernel, y - y.mean()).predict(kernel) + y.mean()
+        for penalty in PENALTIES
+    ]
+    assert min(np.abs(ours.predict(kernels) - one).max() for one in theirs) < 1e-6
+
+
+def test_company_order_and_writing_do_not_matter(learnt: MolFingerprint) -> None:
+    cases = drawn(slice(270, 300)).cases
+    assert isinstance(cases, Molecules)
+    whole = learnt.predict(cases, context=CONTEXT)
+    order = np.random.default_rng(0).permutation(len(cases))
+    assert np.allclose(learnt.predict(cases.take(order), context=CONTEXT), whole[order], atol=1e-6)
+    assert np.allclose(learnt.predict(cases.take(np.array([4])), context=CONTEXT), whole[4:5], atol=1e-6)
+    other = Molecules.from_smiles([Chem.MolToSmiles(mol, doRandom=True) for mol in cases.mols()])
+    assert np.allclose(learnt.predict(other, context=CONTEXT), whole, atol=1e-6)
+    assert learnt.predict(cases.take(np.array([], dtype=np.int64)), context=CONTEXT).shape == (0, 2)
+
+
+def test_the_substructure_that_matters_is_found(learnt: MolFingerprint) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    cases = drawn(slice(270, None)).cases
+    assert isinstance(cases, Molecules)
+    values = learnt.explain(cases, 0, context=CONTEXT)
+    scores = []
+    for mol, weights in zip(cases.mols(), values, strict=True):
+        fluorine = np.array([atom.GetSymbol() == "F" for atom in mol.GetAtoms()])
+        assert weights.shape == (mol.GetNumAtoms(),)
+        if fluorine.any():
+            scores.append(roc_auc_score(fluorine, weights))
+    assert len(scores) > 20
+    assert np.mean(scores) > 0.9
+
+
+def test_saved_and_loaded_it_answers_the_same(learnt: MolFingerprint, tmp_path: Path) -> None:
+    learnt.save(tmp_path)
+    again = MolFingerprint.load(tmp_path, context=CONTEXT)
+    cases = drawn(slice(270, 290)).cases
+    assert np.array_equal(again.predict(cases, context=CONTEXT), learnt.predict(cases, context=CONTEXT))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".npz", ".json"}
+    assert not any(text.encode() in path.read_bytes() for path in tmp_path.iterdir() for text in SMILES[:240])
+
+
+@pytest.mark.parametrize("harm", ["weights_0", "pairs_total", "pairs_indptr"])
+def test_arrays_that_do_not_fit_are_refused(learnt: MolFingerprint, tmp_path: Path, harm: str) -> None:
+    learnt.save(tmp_path)
+    with np.load(tmp_path / "kernel.npz") as file:
+        arrays: dict[str, Any] = {name: file[name] for name in file.files}
+    arrays[harm] = arrays[harm][:-1]
+    np.savez(tmp_path / "kernel.npz", **arrays)
+    with pytest.raises(BundleError):
+        MolFingerprint.load(tmp_path, context=CONTEXT)
+
+
+def test_the_same_seed_gives_the_same_answers() -> None:
+    train, new = drawn(slice(0, 200)), drawn(slice(200, 230))
+    answers = []
+    for _ in range(2):
+        model = MolFingerprint(MolFingerprint.Config(landmarks=100))
+        model.fit(train, new, context=CONTEXT)
+        answers.append(model.predict(new.cases, context=CONTEXT))
+    assert np.array_equal(*answers)

@@ -1,0 +1,132 @@
+"""Reading molecules from files and from memory: every row keeps its place."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medtasks.cases import Molecules
+from medtasks.cases.molecules import parts_of
+from medtasks.errors import DataError
+
+SCHEMA = Molecules.from_smiles(["C"]).schema()
+GOOD = ["CCO", "c1ccccc1", "CC(=O)O", "CCN"]
+ROWS = ["CCO", "", "c1ccccc1", "CC OC", "C1CC", "CC(=O)O", "CCN"]
+BAD = (1, 3, 4)
+
+
+def readings(source: Any, **options: Any) -> list[Any]:
+    return list(Molecules.read(source, {**SCHEMA, **options}, chunk=3))
+
+
+def check(found: list[Any], ids: list[str] | None = None) -> None:
+    errors = [error for reading in found for error in reading.errors]
+    assert [row for row, error in enumerate(errors) if error] == list(BAD)
+    told = [text for reading in found if reading.cases is not None for text in reading.cases.smiles()]
+    assert told == Molecules.from_smiles(GOOD).smiles()
+    names = [name for reading in found for name in reading.ids]
+    assert names == (ids or [str(i + 1) for i in range(len(ROWS))])
+
+
+def test_a_list_and_a_table_keep_every_row() -> None:
+    check(readings(ROWS))
+    check(readings(pd.DataFrame({"SMILES": ROWS})))
+    check(readings(pd.DataFrame({"x": ROWS}), smiles="x"))
+    named = pd.DataFrame({"smiles": ROWS, "Name": [f"m{i}" for i in range(len(ROWS))]})
+    check(readings(named), [f"m{i}" for i in range(len(ROWS))])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz", ".parquet"])
+def test_tables_keep_every_row(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"m{suffix}"
+    table = pd.DataFrame({"smiles": ROWS, "note": ["a,b"] * len(ROWS)})
+    if suffix == ".parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, sep="\t" if suffix == ".tsv" else ",", index=False)
+    check(readings(path))
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_table_with_a_bom_and_any_line_ends(tmp_path: Path, newline: str) -> None:
+    path = tmp_path / "m.csv"
+    path.write_bytes(("\ufeff" + newline.join(["smiles", *(row or '""' for row in ROWS)])).encode())
+    check(readings(path))
+
+
+def test_smiles_files_have_names_behind_the_structure(tmp_path: Path) -> None:
+    path = tmp_path / "m.smi.gz"
+    with gzip.open(path, "wt") as file:
+        file.write("smiles name\nCCO ethanol\n\nc1ccccc1\tbenzene ring\nC1CC\n")
+    (first, second) = readings(path)
+    assert first.ids == ("ethanol", "2", "benzene ring")
+    assert first.errors == (None, "the row has no structure", None)
+    assert second.errors == ("the SMILES cannot be parsed",)
+
+
+def test_sd_files_keep_damaged_records_and_properties(tmp_path: Path) -> None:
+    from rdkit import Chem
+
+    path = tmp_path / "m.sdf"
+    with Chem.SDWriter(str(path)) as writer:
+        for name, text in (("first", "CCO"), ("second", "c1ccccc1")):
+            mol = Chem.MolFromSmiles(text)
+            mol.SetProp("_Name", name)
+            mol.SetProp("pIC50", "6.5")
+            writer.write(mol)
+    whole = path.read_text()
+    path.write_text(whole.replace("  6  6", "  x  y", 1) + whole.split("$$$$\n")[0] + "$$$$\n")
+    (reading,) = readings(path)
+    assert reading.ids == ("first", "2", "first")
+    assert reading.errors == (None, "the row has no structure", None)
+    (table,) = parts_of(path)
+    assert table["pIC50"].tolist()[0] == "6.5"
+
+
+def test_rdkit_molecules_are_taken_as_they_are() -> None:
+    from rdkit import Chem
+
+    found = readings([Chem.MolFromSmiles("CCO"), None, 3.5])
+    assert found[0].errors == (
+        None,
+        "the row has no structure",
+        "the structure is a float, neither SMILES nor a molecule",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("no.csv", None, "no file"),
+        ("empty.smi", "", "is empty"),
+        ("m.png", "x", "none of the formats"),
+        ("m.csv", "a,b\n1,2\n", "no column 'smiles'"),
+        ("m.smi.gz", "not gzip", "cannot be read"),
+        ("m.smi", "smiles name\n", "holds no molecule"),
+    ],
+)
+def test_sources_that_cannot_be_read(tmp_path: Path, name: str, content: str | None, error: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=error) as told:
+        readings(tmp_path / name)
+    assert told.value.hint
+
+
+def test_rows_can_be_taken_and_have_a_digest_of_their_own() -> None:
+    molecules = Molecules.from_smiles(["CCO", "OCC", "CCN"], ids=["a", "b", "c"])
+    part = molecules.take(np.array([2, 0]))
+    assert part.ids.tolist() == ["c", "a"]
+    assert part.smiles() == ["CCN", "CCO"]
+    first, second, third = molecules.digests()
+    assert first == second != third
+
+
+def test_a_bad_row_is_named() -> None:
+    with pytest.raises(DataError, match="row 2: the SMILES cannot be parsed"):
+        Molecules.from_smiles(["CCO", "C1CC"])

@@ -1,0 +1,97 @@
+"""Reading one structure: what RDKit would take in silence, limits, and the standard form."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from medtasks.cases.structures import Standard, StructureError, is_plain, quiet, read_smiles, smiles, standardise
+
+PLAIN = Standard()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no structure"),
+        ("CC OC", "white space"),
+        ("CC\nOC", "white space"),
+        ("C\tC", "white space"),
+        ("\ufeffCC", "printable ASCII"),
+        ("C\u0421", "printable ASCII"),  # a Cyrillic letter that looks like C
+        ("C\x00C", "printable ASCII"),
+        ("C1CC", "cannot be parsed"),
+        ("CC(", "cannot be parsed"),
+        ("not a molecule", "white space"),
+        ("C(C)(C)(C)(C)C", "valence"),
+        ("c1cccc1", "Kekul"),
+        ("[H][H]", "no heavy atom"),
+        ("C" * 1001, "1001 characters"),
+        ("C" * 201, "201 heavy atoms"),
+        ("." * 5, "cannot be parsed"),
+    ],
+)
+def test_what_is_no_molecule_is_told(text: str, reason: str) -> None:
+    with quiet(), pytest.raises(StructureError, match=reason):
+        read_smiles(text, PLAIN)
+
+
+def test_a_molecule_that_would_never_end_is_refused_before_it_is_parsed() -> None:
+    endless = Standard(max_length=10**6)
+    with pytest.raises(StructureError, match="more than 200 heavy atoms"):
+        read_smiles("c1ccccc1" * 3000, endless)
+
+
+@pytest.mark.parametrize(
+    ("text", "standard"),
+    [
+        ("CC(=O)[O-].[Na+]", "CC(=O)O"),
+        ("C[NH3+].[Cl-]", "CN"),
+        ("CN(=O)=O", "C[N+](=O)[O-]"),
+        ("CS(=O)C", "C[S+](C)[O-]"),
+        ("OCC.CCOC(=O)c1ccccc1", "CCOC(=O)c1ccccc1"),
+        ("C[N+](C)(C)C.[Br-]", "C[N+](C)(C)C"),
+    ],
+)
+def test_salts_and_charges_come_to_one_form(text: str, standard: str) -> None:
+    with quiet():
+        assert smiles(read_smiles(text, PLAIN)) == standard
+        kept = read_smiles(text, Standard(standardise=False))
+    assert smiles(kept) != standard or text == "CN(=O)=O"  # which RDKit itself writes with charges
+
+
+def test_tautomers_meet_where_asked_for() -> None:
+    with quiet():
+        forms = {smiles(read_smiles(text, Standard(tautomers=True))) for text in ("Oc1ccccn1", "O=c1cccc[nH]1")}
+        apart = {smiles(read_smiles(text, PLAIN)) for text in ("Oc1ccccn1", "O=c1cccc[nH]1")}
+    assert len(forms) == 1
+    assert len(apart) == 2
+
+
+def test_what_counts_as_plain_is_its_own_standard_form(drugs: list[str]) -> None:
+    """The short cut must give what the long way gives, also however a molecule is written."""
+    from rdkit import Chem
+
+    random.seed(0)
+    tried = 0
+    with quiet():
+        for text in drugs[::4]:
+            mol = Chem.MolFromSmiles(text)
+            for written in (text, Chem.MolToSmiles(mol, doRandom=True)):
+                again = Chem.MolFromSmiles(written)
+                if is_plain(written, again):
+                    tried += 1
+                    assert smiles(standardise(again, PLAIN)) == smiles(again)
+    assert tried > 100
+    for odd in ("CC(=O)[O-]", "CCO.CC", "CS(=O)C", "CN(=O)=O", "[Na]CC", "[2H]C", "[CH2]C", "CP(C)C", "CB(O)O"):
+        assert not is_plain(odd, Chem.MolFromSmiles(odd))
+
+
+def test_the_standard_form_has_its_rings() -> None:
+    """Fingerprints need ring information, which RDKit's standardisers drop."""
+    from rdkit import Chem
+
+    with quiet():
+        mol = Chem.Mol(read_smiles("[Na+].[O-]C(=O)c1ccccc1", PLAIN).ToBinary())
+    assert mol.GetRingInfo().NumRings() == 1
