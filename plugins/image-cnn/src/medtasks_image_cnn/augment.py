@@ -147,7 +147,16 @@ def erase(images: Array, s: Strength, rng: np.random.Generator) -> Array:
 
 
 def augment(images: Array, s: Strength, rng: np.random.Generator) -> Array:
-    """One random version of each image."""
+    """One random version of each image, a share of them left as they are."""
+    changed = np.flatnonzero(rng.random(len(images)) >= s.keep)
+    out = images.astype(np.float32, copy=True)
+    if len(changed):
+        out[changed] = change(images[changed], s, rng)
+    return out
+
+
+def change(images: Array, s: Strength, rng: np.random.Generator) -> Array:
+    """One random version of each image, none left as it is."""
     out = warp(images, affine_matrices(len(images), s, rng))
     if s.sharpness:
         out = sharpen(out, s, rng)
@@ -156,12 +165,7 @@ def augment(images: Array, s: Strength, rng: np.random.Generator) -> Array:
         level = rng.uniform(0, s.noise, (len(out), 1, 1, 1)).astype(np.float32)
         out = out + level * rng.standard_normal(out.shape, dtype=np.float32)
     out = np.clip(out, 0, 1)
-    if s.erase:
-        out = erase(out, s, rng)
-    if s.keep:
-        kept = rng.random((len(out), 1, 1, 1)) < s.keep
-        out = np.where(kept, images, out)
-    return out.astype(np.float32, copy=False)
+    return erase(out, s, rng) if s.erase else out
 
 
 def views(images: Array, count: int, s: Strength, seed: int = 0) -> list[Array]:
