@@ -15,6 +15,7 @@ from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Context
 from medtasks_mol_fingerprint import MolFingerprint
+from medtasks_mol_fingerprint.properties import NAMES, Profiles, measure
 from medtasks_mol_fingerprint.ridge import fit
 from medtasks_mol_fingerprint.views import VIEWS, Landmarks, count, generators
 
@@ -48,6 +49,34 @@ def test_the_kernel_is_rdkits_tanimoto_of_counts(view: str) -> None:
     counts = count(mols)[view]
     found = Landmarks.of(counts.take(np.arange(40))).compare(counts)
     assert np.allclose(found, wanted, atol=1e-6)
+
+
+def test_properties_are_rdkits_and_alike_is_near() -> None:
+    from rdkit.Chem import Descriptors
+
+    mols = [Chem.MolFromSmiles(text) for text in SMILES[:40]]
+    values = measure(mols)
+    for name, column in (
+        ("CrippenLogP", Descriptors.MolLogP),
+        ("TPSA", Descriptors.TPSA),
+        ("HBD", Descriptors.NumHDonors),
+    ):
+        assert values[:, NAMES.index(name)] == pytest.approx([column(mol) for mol in mols])
+    kernel = Profiles.of(values, np.arange(40)).compare(values)
+    assert np.allclose(np.diag(kernel), 1)
+    assert np.allclose(kernel, kernel.T)
+    assert (np.linalg.eigvalsh(kernel.astype(float)) > -1e-4).all()
+
+
+def test_what_hangs_on_lipophilicity_is_learnt_through_properties() -> None:
+    cases = Molecules.from_smiles(SMILES)
+    y = measure(cases.mols())[:, :1]
+    data = Dataset(cases, y, names=("logP",), kinds=("number",))
+    rows = np.arange(len(data))
+    model = MolFingerprint(MolFingerprint.Config())
+    model.fit(data.take(rows[:240]), data.take(rows[240:270]), context=CONTEXT)
+    assert model.targets[0].mixture == "with properties"
+    assert np.corrcoef(model.predict(data.cases.take(rows[270:]), context=CONTEXT)[:, 0], y[270:, 0])[0, 1] > 0.95
 
 
 def test_it_learns_numbers_and_classes(learnt: MolFingerprint) -> None:
@@ -99,6 +128,8 @@ def test_every_molecule_a_landmark_is_kernel_ridge_regression() -> None:
     assert isinstance(data.cases, Molecules)
     counts = count(data.cases.mols())
     kernels = {view: Landmarks.of(counts[view]).compare(counts[view]) for view in VIEWS}
+    values = measure(data.cases.mols())
+    kernels["properties"] = Profiles.of(values, np.arange(100)).compare(values)
     y = data.targets[:, 0]
     none = np.zeros(100, dtype=np.int8)
     ours = fit(kernels, kernels, np.arange(100), y, none, binary=False, rng=CONTEXT.rng)
@@ -149,7 +180,7 @@ def test_saved_and_loaded_it_answers_the_same(learnt: MolFingerprint, tmp_path: 
     assert not any(text.encode() in path.read_bytes() for path in tmp_path.iterdir() for text in SMILES[:240])
 
 
-@pytest.mark.parametrize("harm", ["weights_0", "pairs_total", "pairs_indptr"])
+@pytest.mark.parametrize("harm", ["weights_0", "pairs_total", "pairs_indptr", "standard", "scale"])
 def test_arrays_that_do_not_fit_are_refused(learnt: MolFingerprint, tmp_path: Path, harm: str) -> None:
     learnt.save(tmp_path)
     with np.load(tmp_path / "kernel.npz") as file:

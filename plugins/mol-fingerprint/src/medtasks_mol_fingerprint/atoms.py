@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medtasks_mol_fingerprint.ridge import MIXTURES, Ridge, mixed
+from medtasks_mol_fingerprint.ridge import MIXTURES, Ridge
 from medtasks_mol_fingerprint.views import LEVELS, Counts, Landmarks, generators
 
 Values = npt.NDArray[np.float64]
@@ -16,8 +16,11 @@ Values = npt.NDArray[np.float64]
 
 def contributions(mol: Any, landmarks: Mapping[str, Landmarks], ridge: Ridge) -> Values:
     """Return (atoms,) the score of the whole molecule less that without the substructures that hold the atom."""
-    kernels = {view: landmarks[view].compare(_without(mol, view)) for view in MIXTURES[ridge.mixture]}
-    scores = mixed(kernels, ridge.mixture) @ ridge.weights
+    views = MIXTURES[ridge.mixture]
+    scores = np.zeros(mol.GetNumAtoms() + 1)
+    for view in dict.fromkeys(views):
+        if view in landmarks:
+            scores += views.count(view) / len(views) * (landmarks[view].compare(_without(mol, view)) @ ridge.weights)
     return np.asarray(scores[0] - scores[1:])
 
 

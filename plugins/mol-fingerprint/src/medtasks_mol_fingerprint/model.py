@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,7 +15,8 @@ from medtasks.cases import Cases, Molecules
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Config, Context, Model
-from medtasks_mol_fingerprint.ridge import MIXTURES, Ridge, fit
+from medtasks_mol_fingerprint.properties import NAMES, Profiles, measure
+from medtasks_mol_fingerprint.ridge import MIXTURES, Ridge, fit, mixed
 from medtasks_mol_fingerprint.views import VIEWS, Landmarks, count
 
 Values = npt.NDArray[np.float64]
@@ -31,10 +33,10 @@ class MolFingerprintConfig(Config):
 
 
 class MolFingerprint(Model):
-    """Kernel ridge regression on counts of substructures, with the MinMax kernel.
+    """Kernel ridge regression on counts of substructures (MinMax kernel) and on bulk properties (Gaussian kernel).
 
-    The views of a molecule (Morgan with radius 2 and 3, atom pairs) are averaged or one is chosen, for each target, by
-    leave-one-out errors.
+    The views of a molecule (Morgan with radius 2 and 3, atom pairs, properties) are averaged or chosen among, for each
+    target, by leave-one-out errors.
     """
 
     task: ClassVar[str] = "activity"
@@ -49,13 +51,16 @@ class MolFingerprint(Model):
         All choices are made inside the training molecules; ``valid`` is left to the threshold.
         """
         assert isinstance(train.cases, Molecules)
-        counts = count(context.progress.track(train.cases.mols(), "fingerprints", len(train)))
+        mols = list(context.progress.track(train.cases.mols(), "molecules", len(train)))
+        counts, values = count(mols), measure(mols)
         rng = context.rng
         place = _draw(len(train), self.config.landmarks, rng)
         own = np.full(len(train), -1)
         own[place] = np.arange(len(place))
         self.landmarks = {view: Landmarks.of(counts[view].take(place)) for view in VIEWS}
+        self.profiles = Profiles.of(values, place)
         kernels = {view: self.landmarks[view].compare(counts[view]) for view in VIEWS}
+        kernels["properties"] = self.profiles.compare(values)
         square = {view: kernel[place] for view, kernel in kernels.items()}
         censoring = train.extra.get("censoring", np.zeros(train.targets.shape, dtype=np.int8))
         self.targets: list[Ridge] = []
@@ -81,14 +86,14 @@ class MolFingerprint(Model):
     def embed(self, cases: Cases, *, context: Context) -> Values:
         """Return (n, landmarks): how alike each molecule is to each landmark."""
         assert isinstance(cases, Molecules)
-        kernels = self._compare(cases)
-        return np.asarray(sum(kernels.values()), dtype=np.float64) / len(kernels)
+        return mixed(self._compare(cases, VIEWS), "all")
 
     def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
         """Return (n,) arrays, one value per atom: what the prediction loses without the atom's substructures.
 
         Each fingerprint is computed again without the substructures that hold the atom (Riniker & Landrum 2013,
-        doi:10.1186/1758-2946-5-43). For classes the score before the sigmoid is explained.
+        doi:10.1186/1758-2946-5-43); properties belong to the whole molecule and are left as they are. For classes the
+        score before the sigmoid is explained.
         """
         from medtasks_mol_fingerprint.atoms import contributions
 
@@ -104,6 +109,8 @@ class MolFingerprint(Model):
         for view, marks in self.landmarks.items():
             arrays |= {f"{view}_columns": marks.columns, f"{view}_total": marks.total}
             arrays |= {f"{view}_indices": marks.matrix.indices, f"{view}_indptr": marks.matrix.indptr}
+        profiles = self.profiles
+        arrays |= {"mean": profiles.mean, "scale": profiles.scale, "standard": profiles.standard}
         for i, ridge in enumerate(self.targets):
             arrays[f"weights_{i}"] = ridge.weights
         np.savez_compressed(folder / "kernel.npz", allow_pickle=False, **arrays)
@@ -131,19 +138,26 @@ class MolFingerprint(Model):
             ones = np.ones(len(indices), dtype=np.float32)
             matrix = csr_matrix((ones, indices, indptr), shape=(len(total), len(columns)))
             model.landmarks[view] = Landmarks(columns, matrix, total)
+        model.profiles = Profiles(arrays["mean"], arrays["scale"], arrays["standard"])
         about = json.loads((folder / "targets.json").read_text(encoding="utf-8"))
         model.targets = [Ridge(weights=arrays[f"weights_{i}"], **one) for i, one in enumerate(about)]
         size = len(model.landmarks[VIEWS[0]].total)
+        _require(all(len(marks.total) == size for marks in model.landmarks.values()))
+        _require(model.profiles.standard.shape == (size, len(NAMES)) and np.isfinite(model.profiles.standard).all())
+        _require(model.profiles.mean.shape == model.profiles.scale.shape == (len(NAMES),))
         _require(all(len(ridge.weights) == size and ridge.mixture in MIXTURES for ridge in model.targets))
         return model
 
-    def _compare(self, cases: Molecules) -> dict[str, npt.NDArray[np.float32]]:
-        needed = {view for ridge in self.targets for view in MIXTURES[ridge.mixture]}
-        counts = count(cases.mols(), [view for view in VIEWS if view in needed])
-        return {view: self.landmarks[view].compare(found) for view, found in counts.items()}
+    def _compare(self, cases: Molecules, views: Collection[str]) -> dict[str, npt.NDArray[np.float32]]:
+        mols = list(cases.mols())
+        counts = count(mols, [view for view in VIEWS if view in views])
+        kernels = {view: self.landmarks[view].compare(found) for view, found in counts.items()}
+        if "properties" in views:
+            kernels["properties"] = self.profiles.compare(measure(mols))
+        return kernels
 
     def _answer(self, cases: Molecules) -> Values:
-        kernels = self._compare(cases)
+        kernels = self._compare(cases, {view for ridge in self.targets for view in MIXTURES[ridge.mixture]})
         return np.column_stack([ridge.predict(kernels) for ridge in self.targets])
 
 

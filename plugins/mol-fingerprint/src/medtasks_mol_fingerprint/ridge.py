@@ -18,6 +18,7 @@ MIXTURES: Mapping[str, tuple[str, ...]] = {
     "all": ("morgan2", "morgan3", "pairs"),
     "morgan": ("morgan2", "morgan3"),
     "pairs": ("pairs",),
+    "with properties": ("morgan2", "morgan3", "pairs", "properties", "properties", "properties"),
 }
 """Views whose kernels are averaged; the first is taken where the others are no better."""
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -53,8 +54,11 @@ class Ridge:
 
 def mixed(kernels: Mapping[str, Kernel], mixture: str) -> Values:
     """Return the mean of some views' kernels."""
-    parts = MIXTURES[mixture]
-    return np.asarray(sum(kernels[view] for view in parts[1:]) + kernels[parts[0]], dtype=np.float64) / len(parts)
+    views = MIXTURES[mixture]
+    total = np.zeros(kernels[views[0]].shape)
+    for view in dict.fromkeys(views):
+        total += kernels[view] * np.float32(views.count(view) / len(views))
+    return total
 
 
 def fit(
