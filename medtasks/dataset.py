@@ -21,8 +21,8 @@ SPLITS = ("train", "valid", "test")
 class Origin:
     """Where a data set came from, and what happened on the way.
 
-    ``invalid`` lists the rows that could not be used, as (id, reason); ``notes`` are sentences a reader of
-    the report should see.
+    ``invalid`` lists the rows that could not be used, as (id, reason), ``remarks`` those that were but deserve a look;
+    ``notes`` are sentences a reader of the report should see, which name no case.
     """
 
     source: str
@@ -31,6 +31,7 @@ class Origin:
     citation: str = ""
     synthetic: bool = False
     invalid: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
 

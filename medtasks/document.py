@@ -144,6 +144,9 @@ def _data(page: Page, public: bool) -> Section:
         )
         if not public:
             blocks.append(Table(["Row", "Reason"], origin.invalid[:INVALID_SHOWN], numeric=False))
+    if origin.remarks and not public:
+        blocks.append(Text(f"{len(origin.remarks)} rows deserve a look; remarks.csv lists them all. The first:"))
+        blocks.append(Table(["Row", "Remark"], origin.remarks[:INVALID_SHOWN], numeric=False))
     return Section("Data and split", blocks)
 
 

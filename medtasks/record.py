@@ -22,7 +22,16 @@ from medtasks.task import Evaluation, Judged
 from medtasks.training import Answered
 
 RECORD = "run.json"
-FILES = (RECORD, "bundle", "report.html", "metrics.json", "predictions.csv", "config.toml", "invalid.csv")
+FILES = (
+    RECORD,
+    "bundle",
+    "report.html",
+    "metrics.json",
+    "predictions.csv",
+    "config.toml",
+    "invalid.csv",
+    "remarks.csv",
+)
 """What may stand in a run's folder; the first always does."""
 
 
@@ -44,10 +53,10 @@ def write(
         bundle.write_json(fresh / RECORD, {**told, "facts": dict(predictor.facts)})
         write_settings(prepared.settings, fresh / "config.toml")
         _predictions(prepared, answered).to_csv(fresh / "predictions.csv", index=False)
-        if prepared.dataset.origin.invalid:
-            pd.DataFrame(prepared.dataset.origin.invalid, columns=["row", "reason"]).to_csv(
-                fresh / "invalid.csv", index=False
-            )
+        origin = prepared.dataset.origin
+        for name, rows in (("invalid.csv", origin.invalid), ("remarks.csv", origin.remarks)):
+            if rows:
+                pd.DataFrame(rows, columns=["row", "reason"]).to_csv(fresh / name, index=False)
 
 
 def facts(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.activity.measurements import POWERS, Measured, is_binary, merge, read_column, to_p
+from medtasks.activity.measurements import CONTRADICTION, POWERS, Measured, is_binary, merge, read_column, to_p
 from medtasks.activity.options import ActivityOptions
 from medtasks.activity.splitting import read_times
 from medtasks.cases import Molecules, Source
@@ -24,7 +24,6 @@ from medtasks.model import Context
 
 TARGETS = ("target", "activity", "label", "y")
 """Names (lower case) by which a column of measurements is known."""
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
     if not len(rows):
         raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
-    kinds = tuple(kinds) or _kinds(measured, options, where)
+    kinds = _kinds(measured, options, where, kinds)
     censoring = np.column_stack([one.censoring for one in measured.values()])
     ids = names_of(table, columns.id)
     extra: dict[str, npt.NDArray[Any]] = {"censoring": censoring[rows]} if censoring.any() else {}
@@ -104,16 +103,19 @@ def join_replicates(dataset: Dataset) -> Dataset:
     joined = dataset.take(np.array([rows[0] for rows in groups], dtype=np.int64))
     notes = [f"{len(dataset) - len(groups)} rows repeat a molecule and were joined with it (the median of its values)."]
     if disputed:
-        names = ", ".join(disputed[:SHOWN]) + (" ..." if len(disputed) > SHOWN else "")
         notes.append(
-            f"{len(disputed)} molecules have measurements that contradict each other (classes that differ, or values "
-            f"more than a factor of ten apart in a pIC50): {names}."
+            f"{len(disputed)} molecules have measurements that contradict each other: classes that differ, which are "
+            f"left out, or numbers more than {CONTRADICTION:g} apart, of which the median is taken."
         )
     joined = replace(
         joined,
         targets=targets,
         extra={**joined.extra, "censoring": bounds},
-        origin=replace(joined.origin, notes=(*joined.origin.notes, *notes)),
+        origin=replace(
+            joined.origin,
+            notes=(*joined.origin.notes, *notes),
+            remarks=tuple((name, "its measurements contradict each other") for name in disputed),
+        ),
     )
     known = np.flatnonzero(~np.isnan(joined.targets).all(axis=1))
     return joined.take(known) if len(known) < len(joined) else joined
@@ -208,14 +210,18 @@ def _reasons(name: str, measured: Measured) -> list[str | None]:
     return [error and f"column {name!r} {error}" for error in measured.errors]
 
 
-def _kinds(measured: dict[str, Measured], options: ActivityOptions, where: str) -> tuple[str, ...]:
+def _kinds(
+    measured: dict[str, Measured], options: ActivityOptions, where: str, known: Sequence[str]
+) -> tuple[str, ...]:
+    """Tell classes from numbers, where no fitted model says which is ``known``."""
     kinds = []
-    for name, one in measured.items():
-        binary = is_binary(one)
-        if options.kind == "classification" and not binary:
+    for i, (name, one) in enumerate(measured.items()):
+        wanted = known[i] if i < len(known) else None
+        binary = wanted == "binary" if wanted else is_binary(one)
+        if (options.kind == "classification" or wanted == "binary") and not is_binary(one):
             raise DataError(
                 f"the column {name!r} of {where} holds other values than two classes",
-                hint="write 1 and 0, active and inactive, or yes and no; or leave out --kind to predict the numbers",
+                hint="write 1 and 0, active and inactive, or yes and no; or predict the numbers",
             )
         kinds.append("binary" if binary and options.kind != "regression" else "number")
     return tuple(kinds)

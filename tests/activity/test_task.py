@@ -90,6 +90,8 @@ def test_other_targets_are_refused(done: Any, molecules: pd.DataFrame) -> None:
     table = molecules.rename(columns={"pIC50": "pKi"})
     with pytest.raises(DataError, match="the data measure pKi, hit"):
         medtasks.evaluate(done.bundle, table, target="pKi,hit")
+    with pytest.raises(DataError, match="other values than two classes"):
+        medtasks.evaluate(done.bundle, molecules.assign(hit=molecules["pIC50"]))
     again = medtasks.evaluate(done.bundle, molecules)
     assert again.summary["n"] == len(molecules)
 
@@ -155,6 +157,17 @@ def test_scaffolds_are_those_of_bemis_and_murcko() -> None:
 def test_what_a_model_returns_is_checked(raw: Any, error: str) -> None:
     with pytest.raises(ValueError, match=error):
         Activity().check(raw, Outputs(("a", "b"), (), ("number", "binary")), 3)
+
+
+def test_contradictions_are_listed_beside_the_result_and_not_in_the_bundle(
+    molecules: pd.DataFrame, tmp_path: Path
+) -> None:
+    twice = molecules.head(80)
+    table = pd.concat([twice, twice.head(2).assign(pIC50=twice["pIC50"].head(2) + 4)])
+    found = medtasks.run("activity", table, target="pIC50", model=MODEL, out=tmp_path / "r", split_by="random")
+    assert pd.read_csv(tmp_path / "r" / "remarks.csv")["row"].tolist() == ["MOLMARK0000", "MOLMARK0001"]
+    assert "MOLMARK0000" in found.report.read_text()
+    assert not any(b"MOLMARK" in path.read_bytes() for path in found.bundle.rglob("*") if path.is_file())
 
 
 def test_too_little_to_learn_from_is_told() -> None:

@@ -40,7 +40,7 @@ def residual(
     channels: int,
     classes: int,
     *,
-    width: int = 24,
+    width: int = 16,
     blocks: tuple[int, ...] | list[int] = (1, 1, 1),
     dropout: float = 0.2,
     standardise: bool = False,
