@@ -13,6 +13,7 @@ import pandas as pd
 from medtasks import bundle, document, pipeline, record, registry
 from medtasks.cases import Cases, Source
 from medtasks.dataset import Dataset
+from medtasks.errors import UsageError
 from medtasks.model import Context, Progress, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
@@ -148,7 +149,10 @@ def train(
 
 def load(folder: str | Path, *, device: str = "auto") -> Predictor:
     """Read a predictor back from a bundle, or from the folder of a run; see `medtasks.bundle.load`."""
-    return bundle.load(Path(folder).expanduser(), context=Context(device=device))
+    predictor = bundle.load(Path(folder).expanduser(), context=Context(device=device))
+    if device == "gpu" and "gpu" not in predictor.model.devices:
+        raise UsageError(f"the model {predictor.model_id} does not run on a GPU", hint="use --device cpu or auto")
+    return predictor
 
 
 def predict(
@@ -198,7 +202,15 @@ def evaluate(
     place = None if isinstance(predictor, Predictor) else str(predictor)
     predictor = _loaded(predictor, device)
     task = predictor.task
-    chosen = checked(task.Options, {**predictor.facts.get("options", {}), **options}, f"option of {task.name}")
+    trained = predictor.facts.get("options", {})
+    for name in task.settled & options.keys():
+        given = checked(task.Options, {name: options[name]}, f"option of {task.name}").model_dump(mode="json")[name]
+        if given != checked(task.Options, trained, "option").model_dump(mode="json")[name]:
+            raise UsageError(
+                f"--{name} was settled when the model was trained",
+                hint="train again with it; a model is judged as it decides",
+            )
+    chosen = checked(task.Options, {**trained, **options}, f"option of {task.name}")
     dataset = task.align(read(task, data, chosen, progress=progress, schema=predictor.schema), predictor.outputs)
     if dataset.split is not None and (dataset.split == "test").any():
         dataset = dataset.take(np.flatnonzero(dataset.split == "test"))

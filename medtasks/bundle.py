@@ -278,7 +278,9 @@ def _check_sums(place: Path) -> None:
         raise BundleError(f"{place} lacks a readable {SUMS}", hint="copy the bundle again") from None
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     there = {
-        path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_symlink() or not path.is_dir()
+        path.relative_to(place).as_posix()
+        for path in place.rglob("*")
+        if (path.is_symlink() or not path.is_dir()) and path.name not in _DESKTOP
     } - {SUMS}
     for name in sorted(there | sums.keys()):
         if name not in sums:

@@ -14,6 +14,7 @@ from medtasks.report.blocks import Block, Bullets, Section, Table, Text
 from medtasks.task import Judged, Task
 
 INVALID_SHOWN = 20
+_REPEAT = "The folder of this run holds config.toml: `medtasks run --config config.toml` repeats it."
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def render(page: Page, *, public: bool = False) -> str:
         f"{page.task.title}: {_title(page)}",
         _lead(page),
         html.public(sections) if public else sections,
-        f"Made by medtasks {facts['versions']['medtasks']} on {facts['created']}.",
+        f"Model made by medtasks {facts['versions']['medtasks']} on {facts['created']}.",
         warning,
     )
 
@@ -73,19 +74,30 @@ def _lead(page: Page) -> Sequence[str]:
     floor = judged.baseline.metrics[headline] if judged.baseline else None
     name = headline.upper()
     article = "an" if name[0] in "AEFHILMNORSX" else "a"  # as the letters are spoken
-    how = (
-        f"in {page.folds}-fold cross-validation, each case answered by a model that had not seen it"
-        if page.folds > 1
-        else "that the model had not seen"
-    )
-    text = f"Judged on {judged.evaluation.n} cases {how}, {page.predictor.model_id} reached {article} {name} of {ours}."
+    model = page.predictor.model_id
+    text = f"Judged on {judged.evaluation.n} cases {_how(page)}, {model} reached {article} {name} of {ours}."
     if floor is not None:
         text += f" The baseline, a linear model, reached {floor} on the same cases."
     return [
         text,
-        "Numbers in brackets are 95 % intervals: with other cases of the same kind the value would "
-        "be expected within them.",
+        "Numbers in brackets are 95 % confidence intervals: of many such intervals, each from other cases of the same "
+        "kind, 95 in 100 hold the true value.",
     ]
+
+
+def _evaluated(page: Page) -> bool:
+    """Say whether the report is of a judgement on other data than those of the training run."""
+    return "train" not in page.parts
+
+
+def _how(page: Page) -> str:
+    if page.folds > 1:
+        return f"in {page.folds}-fold cross-validation, each case answered by a model that had not seen it"
+    if not _evaluated(page):
+        return "that the model had not seen"
+    if page.dataset.digest() == page.predictor.facts["data"]["sha256"]:
+        return "that the model was made from, which says nothing about new ones"
+    return "of data other than those it was made from"
 
 
 def _data(page: Page, public: bool) -> Section:
@@ -159,8 +171,10 @@ def _made(page: Page) -> Section:
         ["Time", f"{facts['seconds']:.0f} s"],
         *[[key.capitalize(), _plain(value)] for key, value in facts["used"].items()],
         *[[f"Option {key}", _plain(value)] for key, value in facts["options"].items() if value not in ((), [])],
-        ["SHA-256 of the data", facts["data"]["sha256"]],
+        ["SHA-256 of the cases it was made from", facts["data"]["sha256"]],
     ]
+    if _evaluated(page):
+        rows.append(["SHA-256 of the cases judged", page.dataset.digest()])
     versions = [[name, version] for name, version in facts["versions"].items()]
     return Section(
         "How it was made",
@@ -173,7 +187,7 @@ def _made(page: Page) -> Section:
                 numeric=False,
             ),
             Table(["Software", "Version"], versions, numeric=False),
-            Text("The folder of this run holds config.toml: `medtasks run --config config.toml` repeats it."),
+            *([] if _evaluated(page) else [Text(_REPEAT)]),
         ],
     )
 

@@ -68,9 +68,7 @@ def blocks(judged: Judged, headline: str, unit: str, remark: str = "") -> list[B
         [label(name), str(found), str(base.get(name, "")), _signed(gain.get(name)), MEANING.get(name, "")]
         for name, found in ours.items()
     ]
-    caption = (
-        f"On {judged.evaluation.n} cases that neither model saw. In brackets 95 % intervals by bootstrap over {unit}."
-    )
+    caption = f"On {judged.evaluation.n} cases. In brackets 95 % intervals by bootstrap over {unit}."
     table = Table(
         ["Measure", "Model", "Baseline", "Difference", "Means"], rows, f"{caption} {remark}".strip(), remarks=True
     )
@@ -87,6 +85,8 @@ def verdict(gain: Measure | None, name: str) -> str:
     shown = label(name)
     if gain is None or gain.low is None or gain.high is None:
         return f"The {shown} of model and baseline cannot be compared on these cases."
+    if gain.value == gain.low == gain.high == 0:
+        return "The model is the baseline itself."
     low, high = (-gain.high, -gain.low) if name in LOWER_IS_BETTER else (gain.low, gain.high)
     side = "below" if name in LOWER_IS_BETTER else "above"
     other = "above" if name in LOWER_IS_BETTER else "below"

@@ -66,7 +66,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         If anything expected goes wrong; ``out`` is then as it was.
     """
     start, settings = time.time(), prepared.settings
-    folder = out or Path(settings.out or _fresh_name(settings.task)).expanduser()
+    folder = out or _folder(prepared)
     bundle.check_target(folder, record.FILES)
     with _workspace(folder, prepared, resume) as (scratch, checkpoint):
         context = Context(
@@ -99,6 +99,15 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         summary = record.summary(prepared, folder, evaluation, baseline, predictor.facts, seconds)
         record.write(folder, prepared, predictor, answered, judged, summary)
     return Run(folder, predictor, evaluation, baseline, summary)
+
+
+def check_out(prepared: Prepared) -> None:
+    """Refuse, before anything is trained, a folder that could not be replaced; see `bundle.check_target`."""
+    bundle.check_target(_folder(prepared), record.FILES)
+
+
+def _folder(prepared: Prepared) -> Path:
+    return Path(prepared.settings.out or _fresh_name(prepared.settings.task)).expanduser()
 
 
 def _baseline(prepared: Prepared) -> Prepared:

@@ -54,6 +54,7 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
         model_class(choose_model(task, "", settings.model))
     source = data if data is not None else settings.data or task.demo
     dataset = read(task, source, options, seed=settings.seed, progress=progress)
+    task.check_options(options, source, dataset)
     task.check_trainable(dataset)
     kind = dataset.cases.kind
     model_id = choose_model(task, kind, settings.model)
@@ -98,11 +99,23 @@ def read(
             f"there is no file or folder {str(source)!r}, and no data set of {task.name} of this name",
             hint=suggest(name, known),
         )
-    loader = registry.find("dataset", known[name]).load()
-    if not (isinstance(loader, type) and issubclass(loader, NamedDataset)):
-        raise PluginError(f"data set {name!r} is no subclass of medtasks.dataset.NamedDataset", hint="tell its author")
+    loader = named_dataset(known[name])
     cache = Path(platformdirs.user_cache_dir("medtasks"))
     return task.adapt(loader().load(variant or None, cache=cache, seed=seed), options)
+
+
+def named_dataset(name: str) -> type[NamedDataset]:
+    """Load the class of the data set called ``task.name``.
+
+    Raises
+    ------
+    PluginError
+        If it cannot be loaded or is no data set.
+    """
+    found = registry.find("dataset", name).load()
+    if not (isinstance(found, type) and issubclass(found, NamedDataset)):
+        raise PluginError(f"data set {name!r} is no subclass of medtasks.dataset.NamedDataset", hint="tell its author")
+    return found
 
 
 def name_of(source: Source | Dataset) -> str:

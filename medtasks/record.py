@@ -17,7 +17,7 @@ from medtasks.dataset import Dataset
 from medtasks.model import Context
 from medtasks.predictor import Predictor
 from medtasks.preparing import Prepared
-from medtasks.settings import write_settings
+from medtasks.settings import Settings, write_settings
 from medtasks.task import Evaluation, Judged
 from medtasks.training import Answered
 
@@ -51,7 +51,7 @@ def write(
         metrics = {key: told[key] for key in ("n", "metrics", "targets", "baseline")}
         bundle.write_json(fresh / "metrics.json", metrics)
         bundle.write_json(fresh / RECORD, {**told, "facts": dict(predictor.facts)})
-        write_settings(prepared.settings, fresh / "config.toml")
+        write_settings(_repeatable(prepared.settings), fresh / "config.toml")
         _predictions(prepared, answered).to_csv(fresh / "predictions.csv", index=False)
         origin = prepared.dataset.origin
         for name, rows in (("invalid.csv", origin.invalid), ("remarks.csv", origin.remarks)):
@@ -141,6 +141,14 @@ def answers_table(data: Dataset, answers: pd.DataFrame) -> pd.DataFrame:
     for i, (name, column) in enumerate(zip(data.names, data.targets.reshape(len(table), -1).T, strict=True)):
         table.insert(1 + i, f"target_{name}", column)
     return table
+
+
+def _repeatable(settings: Settings) -> Settings:
+    """Return settings that repeat a run from any folder, and into a folder of its own."""
+    data = settings.data
+    if data is not None and Path(data).expanduser().exists():
+        data = str(Path(data).expanduser().absolute())
+    return settings.model_copy(update={"out": None, "data": data})
 
 
 def _predictions(prepared: Prepared, answered: Answered) -> pd.DataFrame:

@@ -127,6 +127,8 @@ class Task(ABC):
     """The data set used where no data are named."""
     demo_config: ClassVar[Mapping[str, Any]] = {}
     """Hyper-parameters with which the default model learns the demo while a person waits."""
+    settled: ClassVar[frozenset[str]] = frozenset()
+    """Options that a fitted model has settled, so that it cannot be judged by others."""
     not_for: ClassVar[tuple[str, ...]] = ()
     """Sentences that every report ends with: what the answers must not be used for."""
 
@@ -156,6 +158,17 @@ class Task(ABC):
         ------
         DataError
             Saying what is lacking.
+        """
+
+    def check_options(  # noqa: B027 (a task whose options always apply is complete)
+        self, options: Any, source: Source | Dataset, dataset: Dataset
+    ) -> None:
+        """Refuse options that say nothing about these data: what is accepted must have an effect.
+
+        Raises
+        ------
+        UsageError
+            Naming the option.
         """
 
     def align(self, dataset: Dataset, outputs: Outputs) -> Dataset:

@@ -95,3 +95,23 @@ def test_real_patients_are_told_apart_better_than_by_chance() -> None:
     truth = pd.read_csv(REAL, sep="\t")["target"].astype(str)
     decided = answers["prediction"] == predictor.outputs.classes[1]
     assert (decided == (truth != "0"))[answers["status"] == "ok"].mean() > 0.7
+
+
+def test_a_model_is_judged_as_it_decides(record_run: Path, table: pd.DataFrame) -> None:
+    for name, value in (("threshold", "0.05"), ("positive", "healthy")):
+        with pytest.raises(UsageError, match=f"--{name} was settled"):
+            medtasks.evaluate(record_run, table, **{name: value})
+    assert medtasks.evaluate(record_run, table, threshold="youden").summary["n"] == len(table)
+
+
+def test_a_report_on_the_training_data_says_so(record_run: Path, table: pd.DataFrame, tmp_path: Path) -> None:
+    medtasks.evaluate(record_run, table, out=tmp_path / "same")
+    medtasks.evaluate(record_run, table.iloc[::2], out=tmp_path / "other")
+    same, other = ((tmp_path / name / "report.html").read_text() for name in ("same", "other"))
+    assert "says nothing about new ones" in same
+    assert "other than those it was made from" in other
+    assert not any("config.toml" in text or "had not seen" in text for text in (same, other))
+
+
+def test_a_run_prints_in_a_few_lines(table: pd.DataFrame) -> None:
+    assert len(repr(medtasks.evaluate(medtasks.train("diagnosis", table, model="linear-record"), table))) < 20_000

@@ -52,7 +52,7 @@ class Stay(Task):
         return build(table, options.days_column, str(source))
     def strata(self, dataset):
         return np.zeros(len(dataset), dtype=np.int64)
-    def split(self, dataset, plan, seed):
+    def split(self, dataset, plan, options, seed):
         return [holdout(self.strata(dataset), None, plan, seed)]
     def check(self, raw, outputs, n):
         if raw.shape != (n, 1):

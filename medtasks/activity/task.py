@@ -39,10 +39,10 @@ class Activity(Task):
     defaults: ClassVar[Mapping[str, str]] = {"molecules": "activity.mol-fingerprint"}
     baselines: ClassVar[Mapping[str, str]] = {"molecules": "activity.linear-fingerprint"}
     demo: ClassVar[str] = "chembl2321810"
+    settled: ClassVar[frozenset[str]] = frozenset({"threshold"})
     not_for: ClassVar[tuple[str, ...]] = (
         "It ranks molecules for the next experiment; it does not replace the experiment.",
-        "It was judged on molecules like those it was trained on: the less a new molecule resembles them, the less "
-        "its prediction is worth.",
+        "The less a new molecule resembles those it was trained on, the less its prediction is worth.",
         "It says nothing about safety in patients.",
     )
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom")
+UNREAD = (".gif", ".webp", ".jp2", ".heic", ".nii")
+"""Suffixes of images that are not read."""
 MAX_PIXELS = 100_000_000
 """Above this an image is refused: 10,000 x 10,000 is four times the largest detector in radiography."""
 
@@ -51,8 +53,11 @@ _SILENCE = _Silence()
 
 
 def is_image(path: Path) -> bool:
-    """Say whether the file counts as an image: by its suffix, or as DICOM by its preamble."""
-    if path.suffix.lower() in SUFFIXES:
+    """Say whether the file counts as an image: by its suffix, or as DICOM by its preamble.
+
+    Images of kinds that are not read count too: their rows say so, instead of being passed over.
+    """
+    if path.suffix.lower() in (*SUFFIXES, *UNREAD):
         return True
     return path.suffix == "" and _is_dicom(path)
 

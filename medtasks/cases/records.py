@@ -22,6 +22,7 @@ MOSTLY = 0.9
 """Share of a column's texts that must be numbers for the rest to count as mistakes, not as categories."""
 MAX_CATEGORIES = 50
 """A text column with more kinds of value is an identifier or free text, which no model here reads."""
+_DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([ T].*)?"
 RARE = 2
 """Categories seen fewer times are pooled as "other": nothing can be learnt from one case."""
 
@@ -199,6 +200,8 @@ def _infer(name: str, values: pd.Series) -> Field | str:
         return Field(name, "boolean")
     if float(numbers(text.str.replace(",", ".", n=1, regex=False)).notna().mean()) >= MOSTLY:
         return "its numbers have a decimal comma; write them with a point"
+    if float(text.str.fullmatch(_DATE).mean()) >= MOSTLY:
+        return "dates are not read; give an age or a duration"
     counts = text.value_counts()
     common = tuple(sorted(str(value) for value in counts.index[counts >= RARE]))
     if len(counts) > MAX_CATEGORIES or not common:

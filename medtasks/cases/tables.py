@@ -46,6 +46,8 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def iterate_table(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     """Read a table ``rows`` rows at a time; see `read_table`."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not a table", hint="give a CSV, TSV or Parquet file")
     if not path.is_file():
         raise DataError(f"no file {path}", hint="check the path")
     if path.stat().st_size == 0:

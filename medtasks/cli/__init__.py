@@ -9,6 +9,7 @@ import traceback
 from medtasks.errors import Interrupted, MedtasksError, suggest
 
 INTERRUPTED = Interrupted.exit_code
+STOPPED = "no half result was left; a long training goes on with the same command and --resume"
 
 
 def main() -> None:
@@ -35,10 +36,15 @@ def execute(arguments: list[str]) -> int:
         hint = suggest(str(getattr(error, "option_name", "")), known) if known else _help_hint(error)
         return _tell(_named(error), hint, 2, debug)
     except (KeyboardInterrupt, Stopped):
-        return _tell("interrupted", "nothing half written was left", INTERRUPTED, debug)
+        return _tell("interrupted", STOPPED, INTERRUPTED, debug)
     except (BrokenPipeError, SystemExit):  # typer ends the program by itself when the reader of a pipe is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # there is nobody to tell
         return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _tell(
+            f"{where}{error.strerror or type(error).__name__}", "check the path, its rights and free space", 1, debug
+        )
     except Exception as error:  # a fault of ours or a plugin's: its message may hold data, so it is not shown
         place = traceback.extract_tb(error.__traceback__)[-1]
         return _tell(
@@ -48,7 +54,7 @@ def execute(arguments: list[str]) -> int:
             debug,
         )
     if code == INTERRUPTED:  # how typer tells Ctrl-C
-        return _tell("interrupted", "nothing half written was left", INTERRUPTED, debug)
+        return _tell("interrupted", STOPPED, INTERRUPTED, debug)
     return int(code or 0)
 
 

@@ -16,7 +16,12 @@ from medtasks.cli.run import AsJson
 
 LOAD_SECONDS = 120
 """A plugin that takes longer to import is told as hanging; TensorFlow takes 4 s on two cores."""
-_LOADER = "import sys; from medtasks import registry; registry.find(*sys.argv[1:]).load()"
+_LOADER = """
+import sys
+from medtasks import model, preparing, task
+kind, name = sys.argv[1:]
+{"task": task.load_task, "model": model.model_class, "dataset": preparing.named_dataset}[kind](name)
+"""
 
 
 def doctor(as_json: AsJson = False) -> None:

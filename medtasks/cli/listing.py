@@ -50,6 +50,8 @@ def models(
         return
     from medtasks.model import model_class
 
+    short = [entry.name for entry in registry.entries("model") if entry.name.partition(".")[2] == name]
+    name = short[0] if len(set(short)) == 1 else name
     entry, model = registry.find("model", name), model_class(name)
     about = {
         "name": entry.name,

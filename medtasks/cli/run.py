@@ -98,16 +98,27 @@ def run(  # one parameter per option: that is how typer reads a command
     prepared = prepare(resolve(values), progress=bars)
     if prepared.dataset.origin.synthetic:
         output.note(f"Using the synthetic data set {prepared.settings.data!r}: nothing in it is a patient.")
+    pipeline.check_out(prepared)
+    _tell_losses(prepared)
     if dry_run:
         _tell_plan(prepared, as_json)
         return
     if not as_json:
-        output.note(f"Training {prepared.model_id} on {len(prepared.dataset)} cases.")
+        output.note(f"Training {prepared.model_id}; {len(prepared.dataset)} cases in all.")
     done = pipeline.run(prepared, resume=resume, progress=bars)
     if as_json:
         output.emit_json(done.summary)
     else:
         _tell(done, name, prepared)
+
+
+def _tell_losses(prepared: Any) -> None:
+    """Say at once what of the data is not used: it may be what matters most."""
+    origin = prepared.dataset.origin
+    for note in origin.notes:
+        output.note(f"note: {note}")
+    if origin.invalid:
+        output.note(f"note: {len(origin.invalid)} rows cannot be used (the first: {': '.join(origin.invalid[0])}).")
 
 
 def _tell_plan(prepared: Any, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.records import numbers
-from medtasks.cases.tables import is_missing
+from medtasks.cases.tables import is_missing, is_table
 from medtasks.dataset import Dataset
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError, suggest
@@ -116,6 +117,32 @@ def relabel(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
         raise UsageError("every class is named as positive", hint="leave at least one class out of --positive")
     codes = np.isin(dataset.targets, [dataset.classes.index(name) for name in options.positive])
     return replace(dataset, targets=codes.astype(np.int64), classes=("/".join(others), "/".join(options.positive)))
+
+
+def check_options(options: DiagnosisOptions, source: object, dataset: Dataset) -> None:
+    """Refuse options that would have no effect on these data.
+
+    Raises
+    ------
+    UsageError
+        Naming the option.
+    """
+    table = isinstance(source, pd.DataFrame) or (isinstance(source, (str, Path)) and is_table(Path(source)))
+    columns = [name for name in ("target", "group", "id", "split", "ignore") if getattr(options, name)]
+    if columns and not table:
+        raise UsageError(
+            f"--{columns[0]} names a column, and {dataset.origin.source} is no table",
+            hint="for images in folders, --group-pattern reads the patient off the paths"
+            if columns[0] == "group"
+            else "leave it out, or give a table",
+        )
+    if options.group_pattern is not None and (dataset.cases.kind != "images" or options.group):
+        raise UsageError("--group-pattern is for the paths of images", hint="name the patients' column with --group")
+    if len(dataset.classes) > 2 and options.threshold != DiagnosisOptions().threshold:
+        raise UsageError(
+            f"--threshold is for two classes, and these are {len(dataset.classes)}",
+            hint="join classes with --positive, or leave it out: the most probable class is taken",
+        )
 
 
 def check_classes(dataset: Dataset) -> None:

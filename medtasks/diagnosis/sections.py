@@ -105,13 +105,17 @@ def _decisions(judged: Judged) -> list[Block]:
     place = {name: i for i, name in enumerate(classes)}
     decided = judged.answers["prediction"].map(place).to_numpy(dtype=np.int64)
     if "threshold" in judged.decision:
+        cut, how = f"{judged.decision['threshold']:.3f}", f"by the rule '{judged.decision['rule']}'"
+        name, cases = judged.decision["positive"], judged.decision["cases"]
         rule = (
-            f"A case counts as {judged.decision['positive']} from a probability of "
-            f"{judged.decision['threshold']:.3f} on. This threshold was chosen by the rule "
-            f"'{judged.decision['rule']}' on {judged.decision['cases']} cases that are not among those judged."
+            f"A case counts as {name} from a probability of {cut} on, chosen {how} on {cases} cases kept from training."
         )
         if judged.decision.get("folds", 1) > 1:
-            rule += " In each fold of the cross-validation a threshold of its own was chosen the same way."
+            rule = (
+                f"In each fold a threshold was chosen {how} on cases of the fold that were neither trained on nor "
+                f"judged. The model that is saved counts a case as {name} from {cut} on, chosen on the answers to all "
+                f"{cases} cases."
+            )
     else:
         rule = "The most probable class is the decision."
     return [

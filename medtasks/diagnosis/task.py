@@ -49,9 +49,10 @@ class Diagnosis(Task):
     }
     demo: ClassVar[str] = "phantom"
     demo_config: ClassVar[Mapping[str, Any]] = {"members": 1, "epochs": 16, "batch": 16, "least_steps": 0}
+    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "positive"})
     not_for: ClassVar[tuple[str, ...]] = (
         "It is no medical device. It supports a physician's judgement in research and never replaces it.",
-        "It was judged on cases like those it was trained on; other hospitals, scanners, age groups or disease "
+        "What was measured holds for cases like those judged; other hospitals, scanners, age groups or disease "
         "frequencies need a test of their own before any use.",
         "A probability is a statement about cases like these, not a certainty about one person.",
         "Heat maps and contributions show what the model used, which need not be what causes the disease.",
@@ -67,6 +68,10 @@ class Diagnosis(Task):
     def adapt(self, dataset: Dataset, options: Any) -> Dataset:
         """Rename or join classes as the options say."""
         return labels.relabel(dataset, options)
+
+    def check_options(self, options: Any, source: Source | Dataset, dataset: Dataset) -> None:
+        """Refuse columns where there is no table, patterns where there are no paths, thresholds for many classes."""
+        labels.check_options(options, source, dataset)
 
     def check_trainable(self, dataset: Dataset) -> None:
         """Refuse one class only, and classes with fewer than 3 cases or patients."""

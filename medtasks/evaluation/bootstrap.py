@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ class Resampled:
     """The values of some measures, and of each the values in all replicates of the bootstrap."""
 
     values: Mapping[str, float]
-    replicates: Mapping[str, npt.NDArray[np.float64]]
+    replicates: Mapping[str, npt.NDArray[np.float64]] = field(repr=False)
 
     def measures(self) -> dict[str, Measure]:
         """Return each measure with its percentile interval (Efron & Tibshirani 1993, ch. 13)."""
@@ -91,7 +91,10 @@ def interval(value: float, replicates: npt.NDArray[np.float64]) -> Measure:
         return Measure(value, None, None)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
-    return Measure(value, float(low), float(high))
+    if low == high == value and value in (0, 1):
+        return Measure(value, None, None)  # all right or all wrong: resampling cannot tell how far that holds
+    # A measure that noise can only raise (the calibration error) may lie below all of its replicates.
+    return Measure(value, min(float(low), value), max(float(high), value))
 
 
 def _weights(n: int, groups: npt.NDArray[Any] | None, seed: int, replicates: int) -> Iterator[Weights]:

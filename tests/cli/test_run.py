@@ -56,7 +56,8 @@ def test_text_tells_the_result_and_the_next_command(cli: Cli, records_csv: Path,
     assert "auroc" in done.out
     assert "baseline" in done.out
     assert done.out.splitlines()[-1] == f"next: medtasks predict '{tmp_path / 'my result' / 'bundle'}' NEW_CASES"
-    assert "Training diagnosis.linear-record on 90 cases." in done.err
+    assert "Training diagnosis.linear-record; 90 cases in all." in done.err
+    assert "note: column 'letter' is passed over" in done.err
 
 
 def test_the_result_folder_holds_what_is_promised(record_run: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_mistake_is_told_with_the_nearest_name(
     done = cli(*arguments)
     assert (done.code, done.out) == (2, ""), done.err
     assert [line.partition(":")[0] for line in done.err.splitlines()[-2:]] == ["error", "hint"]
-    assert all(line.startswith("Training ") for line in done.err.splitlines()[:-2]), done.err
+    assert all(line.startswith(("Training ", "note: ")) for line in done.err.splitlines()[:-2]), done.err
     assert error in done.error
     assert hint in done.hint
     assert list(tmp_path.iterdir()) == []
@@ -369,3 +370,53 @@ def test_ctrl_c_inside_a_command_is_told(cli: Cli, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("medtasks.registry.entries", interrupt)
     done = cli("models")
     assert (done.code, done.out, done.error) == (130, "", "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--group", "patient_id"], "--group names a column"),
+        (["--target", "label"], "--target names a column"),
+        (["--group-pattern", "("], "regular expression"),
+    ],
+)
+def test_an_option_that_says_nothing_about_the_data_is_refused(
+    cli: Cli, image_folder: Path, arguments: list[str], error: str
+) -> None:
+    done = cli("run", "diagnosis", "--data", image_folder, "--model", "linear-image", *arguments, "--dry-run")
+    assert done.code == 2, done.err
+    assert error in done.error
+    named = cli("run", "diagnosis", "--data", "breast-cancer", "--model", "linear-record", *arguments, "--dry-run")
+    assert named.code == 2, named.err
+
+
+def test_a_threshold_for_three_classes_and_a_pattern_for_a_table_are_refused(
+    cli: Cli, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    three = table.assign(target=[f"c{i % 3}" for i in range(len(table))])
+    three.to_csv(tmp_path / "three.csv", index=False)
+    for words, error in ((["--threshold", "0.3"], "two classes"), (["--group-pattern", "(.)"], "paths of images")):
+        done = cli("run", "diagnosis", "--data", tmp_path / "three.csv", *QUICK, *words, "--dry-run")
+        assert done.code == 2, done.err
+        assert error in done.error
+
+
+def test_a_wrong_out_is_told_by_the_dry_run_too(cli: Cli, records_csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    done = cli("run", "diagnosis", "--data", records_csv, *QUICK, "--out", tmp_path / "mine", "--dry-run")
+    assert done.code == 2
+    assert "Training" not in done.err
+
+
+def test_the_config_repeats_a_run_from_any_folder_into_a_new_one(
+    cli: Cli, records_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(records_csv.parent)
+    assert cli("run", "diagnosis", "--data", records_csv.name, *QUICK, "--out", tmp_path / "r").code == 0
+    monkeypatch.chdir(tmp_path / "r")
+    before = (tmp_path / "r" / "run.json").read_bytes()
+    again = cli("run", "--config", "config.toml", "--json", "--out", tmp_path / "again")
+    assert again.code == 0, again.err
+    assert (tmp_path / "r" / "run.json").read_bytes() == before
+    assert "out" not in (tmp_path / "r" / "config.toml").read_text()
