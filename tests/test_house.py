@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,20 @@ def public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.AS
         yield prefix + node.name, node
         if isinstance(node, ast.ClassDef):
             yield from public(node.body, f"{prefix}{node.name}.")
+
+
+def ours() -> list[Path]:
+    """Return the text files that are the project's: virtual environments and caches lie in the checkout too."""
+    environments = {path.parent for path in ROOT.glob("*/pyvenv.cfg")}
+    found = []
+    for here, folders, files in os.walk(ROOT):
+        folders[:] = [
+            name
+            for name in folders
+            if Path(here, name) not in environments and (name == ".ci" or not name.startswith(".")) and name != "build"
+        ]
+        found += [Path(here, name).relative_to(ROOT) for name in files if Path(name).suffix in TEXTS]
+    return found
 
 
 def test_there_are_sources_to_look_at() -> None:
@@ -93,15 +108,7 @@ def test_no_file_names_the_host_of_a_package_registry() -> None:
         )
         + r")\b"
     )
-    skipped = {".git", ".mypy_cache", ".ruff_cache", ".pytest_cache", "node_modules", ".venv", "build", "dist"}
-    found = [
-        path.relative_to(ROOT)
-        for path in ROOT.rglob("*")
-        if path.suffix in TEXTS
-        and not skipped & set(path.relative_to(ROOT).parts)
-        and path.is_file()
-        and hosts.search(path.read_text(encoding="utf-8", errors="replace"))
-    ]
+    found = [path for path in ours() if hosts.search((ROOT / path).read_text(encoding="utf-8", errors="replace"))]
     assert not found
 
 
