@@ -19,7 +19,7 @@ def main() -> None:
     floor = seconds([sys.executable, "-c", "import typer"], runs)
     print(f"floor, `import typer` alone: {spread(floor)} s")
     good = True
-    for words, goal in ((["--help"], 0.3), (["models"], 0.5), (["run", "--help"], 0.3)):
+    for words, goal in ((["--help"], 0.3), (["models"], 0.5), (["run", "--help"], 0.5)):
         found = seconds([command, *words], runs)
         print(f"medtasks {' '.join(words)}: {spread(found)} s, median and range of {runs}")
         good &= verdict(f"medtasks {' '.join(words)}, seconds", statistics.median(found), goal, less=True)
