@@ -14,12 +14,12 @@ from medtasks import bundle, document, pipeline, record, registry
 from medtasks.cases import Cases, Source
 from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
-from medtasks.model import Context, Progress, checked
+from medtasks.model import Context, Progress, check_device, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
 from medtasks.preparing import name_of, prepare, read
 from medtasks.settings import resolve
-from medtasks.task import Evaluation, Judged
+from medtasks.task import Evaluation, Judged, Task
 from medtasks.training import fit
 
 AnyBundle = Predictor | str | Path
@@ -150,8 +150,7 @@ def train(
 def load(folder: str | Path, *, device: str = "auto") -> Predictor:
     """Read a predictor back from a bundle, or from the folder of a run; see `medtasks.bundle.load`."""
     predictor = bundle.load(Path(folder).expanduser(), context=Context(device=device))
-    if device == "gpu" and "gpu" not in predictor.model.devices:
-        raise UsageError(f"the model {predictor.model_id} does not run on a GPU", hint="use --device cpu or auto")
+    check_device(type(predictor.model), predictor.model_id, device)
     return predictor
 
 
@@ -203,14 +202,8 @@ def evaluate(
     predictor = _loaded(predictor, device)
     task = predictor.task
     trained = predictor.facts.get("options", {})
-    for name in task.settled & options.keys():
-        given = checked(task.Options, {name: options[name]}, f"option of {task.name}").model_dump(mode="json")[name]
-        if given != checked(task.Options, trained, "option").model_dump(mode="json")[name]:
-            raise UsageError(
-                f"--{name} was settled when the model was trained",
-                hint="train again with it; a model is judged as it decides",
-            )
     chosen = checked(task.Options, {**trained, **options}, f"option of {task.name}")
+    _refuse_settled(task, checked(task.Options, trained, f"option of {task.name}"), chosen)
     dataset = task.align(read(task, data, chosen, progress=progress, schema=predictor.schema), predictor.outputs)
     if dataset.split is not None and (dataset.split == "test").any():
         dataset = dataset.take(np.flatnonzero(dataset.split == "test"))
@@ -250,6 +243,15 @@ def models() -> list[registry.Entry]:
 def datasets() -> list[registry.Entry]:
     """List the data sets that can be asked for by name, without importing any."""
     return registry.entries("dataset")
+
+
+def _refuse_settled(task: Task, trained: Any, chosen: Any) -> None:
+    for name in sorted(task.settled):
+        if getattr(chosen, name) != getattr(trained, name):
+            raise UsageError(
+                f"--{name} was settled when the model was trained",
+                hint="train again with it; a model is judged as it decides",
+            )
 
 
 def _loaded(predictor: AnyBundle, device: str) -> Predictor:

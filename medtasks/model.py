@@ -181,6 +181,12 @@ def model_class(name: str) -> type[Model]:
     return found
 
 
+def check_device(model: type[Model], name: str, device: str) -> None:
+    """Raise `UsageError` if a GPU is asked for and the model cannot use one."""
+    if device == "gpu" and "gpu" not in model.devices:
+        raise UsageError(f"the model {name} does not run on a GPU", hint="use --device cpu or auto")
+
+
 def configure(model: type[Model], settings: Mapping[str, Any], name: str) -> Config:
     """Make a model's Config from ``settings``, whose values may still be text.
 

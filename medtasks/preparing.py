@@ -14,7 +14,7 @@ from medtasks.cases import Schema, Source
 from medtasks.dataset import SPLITS, Dataset, NamedDataset
 from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.splits import Fold, Plan
-from medtasks.model import Context, Model, Progress, checked, configure, model_class
+from medtasks.model import Context, Model, Progress, check_device, checked, configure, model_class
 from medtasks.settings import Settings
 from medtasks.task import Task, choose_model, load_task
 
@@ -64,8 +64,7 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
             f"the model {model_id} takes {model.accepts} for {model.task}, not {kind} for {task.name}",
             hint="`medtasks models` tells which model takes what",
         )
-    if settings.device == "gpu" and "gpu" not in model.devices:
-        raise UsageError(f"the model {model_id} does not run on a GPU", hint="use --device cpu or auto")
+    check_device(model, model_id, settings.device)
     if data is None and settings.data is None and settings.model is None:
         settings = settings.model_copy(update={"set": {**task.demo_config, **settings.set}})
     config = configure(model, settings.set, model_id)

@@ -9,7 +9,7 @@ import pandas as pd
 from medtasks.dataset import Dataset
 from medtasks.evaluation import metrics
 from medtasks.evaluation.bootstrap import Resampled, Weights, resample
-from medtasks.evaluation.regression import regression
+from medtasks.evaluation.regression import regression, residuals
 from medtasks.evaluation.screening import screening
 from medtasks.task import Evaluation
 
@@ -18,6 +18,11 @@ CLASSES = (
     "auroc", "auprc", "mcc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "brier",
     "log_loss", "ece",
 )  # fmt: skip
+
+
+def headline(data: Dataset) -> str:
+    """Return the measure that a result is summed up by: ``auroc`` where every target has classes, else ``rmse``."""
+    return "auroc" if set(data.kinds) == {"binary"} else "rmse"
 
 
 def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
@@ -36,8 +41,6 @@ def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
 
 def errors(data: Dataset, t: int, answers: pd.DataFrame) -> Values:
     """Return (n,) predicted minus measured numbers of a target, NaN where nothing was measured; see `residuals`."""
-    from medtasks.evaluation.regression import residuals
-
     censoring = data.extra.get("censoring")
     bounds = None if censoring is None else censoring[:, t]
     return residuals(data.targets[:, t], answers[data.names[t]].to_numpy(dtype=np.float64), bounds)

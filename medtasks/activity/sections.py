@@ -31,10 +31,9 @@ def write(judged: Judged) -> list[Section]:
 
 def _result(judged: Judged) -> list[Block]:
     data = judged.data
-    headline = "auroc" if set(data.kinds) == {"binary"} else "rmse"
     several = len(data.names) > 1
     unit = "groups" if data.groups is not None else "molecules"
-    blocks = outcome.blocks(judged, headline, unit, "Means over the targets." if several else "")
+    blocks = outcome.blocks(judged, judging.headline(data), unit, "Means over the targets." if several else "")
     if several:
         names = ("auroc", "auprc", "rmse", "spearman")
         shown = [name for name in names if name in judged.evaluation.metrics]

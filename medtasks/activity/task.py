@@ -135,7 +135,7 @@ class Activity(Task):
 
     def headline(self, dataset: Dataset) -> str:
         """Return ``auroc`` where every target has classes, else ``rmse``."""
-        return "auroc" if set(dataset.kinds) == {"binary"} else "rmse"
+        return judging.headline(dataset)
 
     def evaluate(self, data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
         """Measure each target on its own molecules, and the mean over the targets, with intervals."""

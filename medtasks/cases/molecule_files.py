@@ -11,7 +11,7 @@ from typing import IO, Any
 import pandas as pd
 
 from medtasks.cases.structures import quiet
-from medtasks.cases.tables import is_table, iterate_table
+from medtasks.cases.tables import is_table, iterate_table, suffix_of
 from medtasks.errors import DataError
 
 STRUCTURE = "smiles"
@@ -30,7 +30,7 @@ def is_molecules(path: Path) -> bool:
     >>> is_molecules(Path("a.sdf.gz")), is_molecules(Path("a.csv")), is_molecules(Path("a.png"))
     (True, True, False)
     """
-    return _suffix(path) in (*_SMI, *_SDF) or is_table(path)
+    return suffix_of(path) in (*_SMI, *_SDF) or is_table(path)
 
 
 def iterate_molecules(path: Path, rows: int) -> Iterator[pd.DataFrame]:
@@ -45,9 +45,9 @@ def iterate_molecules(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         raise DataError(f"no file {path}", hint="check the path")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty", hint="export the molecules again")
-    if _suffix(path) in _SMI:
+    if suffix_of(path) in _SMI:
         yield from _from_records(_smiles_lines(path), rows, path)
-    elif _suffix(path) in _SDF:
+    elif suffix_of(path) in _SDF:
         yield from _from_records(_sd_records(path), rows, path)
     elif is_table(path):
         yield from iterate_table(path, rows)
@@ -116,10 +116,3 @@ def _open(path: Path) -> IO[str]:
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig")
     return path.open(encoding="utf-8-sig")
-
-
-def _suffix(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""

@@ -30,7 +30,7 @@ def is_table(path: Path) -> bool:
     >>> is_table(Path("a/b.tsv.gz")), is_table(Path("scan.png"))
     (True, False)
     """
-    return _suffix(path) in SUFFIXES
+    return suffix_of(path) in SUFFIXES
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def iterate_table(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         raise DataError(f"no file {path}", hint="check the path")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty", hint="export the table again")
-    parts = _parquet(path, rows) if _suffix(path) in (".parquet", ".pq") else _text(path, rows)
+    parts = _parquet(path, rows) if suffix_of(path) in (".parquet", ".pq") else _text(path, rows)
     count = 0
     for part in parts:
         count += len(part)
@@ -170,12 +170,17 @@ def _encoding(path: Path) -> str:
 
 
 def _separator(path: Path, head: str) -> str:
-    if _suffix(path) in (".tsv", ".tab"):
+    if suffix_of(path) in (".tsv", ".tab"):
         return "\t"
     return max(",;\t|", key=re.sub('"[^"]*"', "", head).count)
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
+    """Return a file name's suffix in lower case, that of compression left out.
+
+    >>> suffix_of(Path("a/b.TSV.gz"))
+    '.tsv'
+    """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()
