@@ -135,7 +135,7 @@ def test_the_founding_network_is_the_articles() -> None:
 
 
 def test_a_gpu_that_is_not_there_is_an_error() -> None:
-    from medtasks_image_cnn.backend import list_gpus
+    from medtasks_keras import list_gpus
 
     if list_gpus():
         pytest.skip("there is a GPU here")

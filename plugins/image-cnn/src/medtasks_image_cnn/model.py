@@ -16,9 +16,9 @@ from medtasks.cases import Cases, Images
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Context, Model
-from medtasks_image_cnn.backend import Device, choose, load_keras
 from medtasks_image_cnn.config import ImageCNNConfig
 from medtasks_image_cnn.training import PREDICT_BATCH, Fit, Pixels, answering, fit, steps_of
+from medtasks_keras import Device, choose, load_keras
 
 Array = npt.NDArray[Any]
 LEAST_SIZE, MOST_SIZE = 28, 64

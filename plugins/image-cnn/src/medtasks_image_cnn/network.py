@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from medtasks_image_cnn.backend import load_keras
+from medtasks_keras import load_keras
 
 keras = load_keras()
 layers = keras.layers

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +13,8 @@ from medtasks.cases import Images
 from medtasks.cases.images import parallel
 from medtasks.dataset import Dataset
 from medtasks.model import Context
-from medtasks_image_cnn.backend import Device, load_keras
 from medtasks_image_cnn.config import TrainingConfig
+from medtasks_keras import Device, TrainingState, load_keras
 
 Array = npt.NDArray[Any]
 Change = Callable[[Array, np.random.Generator], Array]
@@ -88,7 +85,7 @@ def fit(
         )
         model.optimizer.build(model.trainable_variables)
         reader = answering(model)
-        state = _State(model, context.checkpoint / place if context.checkpoint else None)
+        state = TrainingState(model, context.checkpoint / place if context.checkpoint else None)
         for epoch in context.progress.track(range(state.epoch, epochs), place, epochs - state.epoch):
             _learn(model, Batches(train, pixels, how, epoch), device)
             loss = _log_loss(reader, valid_pixels, valid)
@@ -104,58 +101,6 @@ def class_weights(targets: Array, classes: int) -> npt.NDArray[np.float32]:
     """Return n / (classes x count) for each class: each weighs the same, the mean over cases is 1."""
     counts = np.maximum(np.bincount(targets, minlength=classes), 1)
     return (len(targets) / (classes * counts)).astype(np.float32)
-
-
-class _State:
-    """How far a training is: kept after each epoch, taken up again when it starts anew."""
-
-    def __init__(self, model: Any, folder: Path | None) -> None:
-        self.model, self.folder = model, folder
-        self.epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
-        self.best: list[Array] = []
-        if folder is not None and (folder / "state.json").is_file():
-            self._resume(folder)
-
-    def after(self, epoch: int, loss: float) -> None:
-        """Note that an epoch is done."""
-        self.epoch = epoch + 1
-        if loss < self.best_loss:
-            self.best_epoch, self.best_loss = epoch, loss
-            self.best = [np.asarray(weight) for weight in self.model.get_weights()]
-        if self.folder is not None:
-            self._keep(self.folder)
-
-    def restore_best(self) -> None:
-        """Go back to the epoch with the lowest validation log-loss."""
-        if self.best:
-            self.model.set_weights(self.best)
-
-    def _variables(self) -> list[Any]:
-        return [*self.model.variables, *self.model.optimizer.variables]
-
-    def _keep(self, folder: Path) -> None:
-        """Write arrays first and the small file that makes them count last, so that a crash cannot mix epochs."""
-        keras = load_keras()
-        folder.mkdir(parents=True, exist_ok=True)
-        name = f"epoch-{self.epoch}.npz"
-        arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
-        arrays |= {f"b{i}": weight for i, weight in enumerate(self.best)}
-        np.savez(folder / name, allow_pickle=False, **arrays)
-        note = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_loss": self.best_loss, "arrays": name}
-        fresh = folder / "state.json.writing"
-        fresh.write_text(json.dumps(note), encoding="utf-8")
-        fresh.replace(folder / "state.json")
-        for old in folder.glob("epoch-*.npz"):
-            if old.name != name:
-                old.unlink()
-
-    def _resume(self, folder: Path) -> None:
-        note = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        with np.load(folder / note["arrays"], allow_pickle=False) as arrays:
-            for i, variable in enumerate(self._variables()):
-                variable.assign(arrays[f"v{i}"])
-            self.best = [arrays[f"b{i}"] for i in range(sum(name.startswith("b") for name in arrays.files))]
-        self.epoch, self.best_epoch, self.best_loss = note["epoch"], note["best_epoch"], note["best_loss"]
 
 
 class Batches:

@@ -88,7 +88,7 @@ def choose(context: Context, precision: str) -> Device:
     if context.device == "gpu" and not gpus:
         raise UsageError(
             f"--device gpu: {backend} sees no GPU here",
-            hint="use --device cpu, or install what it needs: pip install 'medtasks-image-cnn[gpu]'",
+            hint="use --device cpu, or install what it needs: pip install 'medtasks-keras[gpu]'",
         )
     kind = "gpu" if gpus else "cpu"
     mixed = precision == "mixed" or (precision == "auto" and kind == "gpu")

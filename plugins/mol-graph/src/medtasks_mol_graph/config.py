@@ -1,0 +1,34 @@
+"""Hyper-parameters."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from medtasks.model import Config
+
+
+class MolGraphConfig(Config):
+    """Hyper-parameters of `activity.mol-graph`."""
+
+    hidden: int = Field(128, ge=4)
+    """Width of the messages on bonds and of the molecule's vector."""
+    depth: int = Field(3, ge=1, le=12)
+    """Steps of message passing: how many bonds far an atom sees."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of units dropped in training, in the feed-forward part."""
+    prints: int = Field(64, ge=0)
+    """Width to which counts of substructures (Morgan, radius 2) are projected beside the graph; 0 leaves them out."""
+    members: int = Field(2, ge=1, le=20)
+    """Networks whose answers are averaged."""
+    epochs: int = Field(50, ge=1)
+    """Passes over the training molecules."""
+    least_steps: int = Field(1000, ge=0)
+    """Small data get more epochs until training has this many steps; 0 keeps to `epochs`."""
+    batch: int = Field(64, ge=1)
+    """Molecules per step."""
+    rate: float = Field(1e-3, gt=0)
+    """Peak learning rate of AdamW."""
+    decay: float = Field(1e-5, ge=0)
+    """Weight decay of AdamW, on kernels alone."""
+    patience: float = Field(0.5, gt=0, le=1)
+    """Stop when validation has not improved for this share of the epochs; the best epoch's weights are taken."""

@@ -1,0 +1,160 @@
+"""The model: an ensemble of graph networks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks.cases import Cases, Molecules
+from medtasks.dataset import Dataset
+from medtasks.errors import BundleError
+from medtasks.model import Context, Model
+from medtasks_keras import Device, choose
+from medtasks_mol_graph.config import MolGraphConfig
+from medtasks_mol_graph.samples import Samples, Scale, Values
+
+Array = npt.NDArray[Any]
+STEP = 2048
+"""Molecules turned into graphs at a time."""
+
+
+class MolGraph(Model):
+    """Directed message passing on bonds (D-MPNN), beside counts of substructures; several targets with gaps and bounds.
+
+    Yang et al. 2019, doi:10.1021/acs.jcim.9b00237. RDKit's atoms and bonds become small codes, which are read from its
+    binary form; the networks are written with `keras.ops` and run on TensorFlow, JAX and PyTorch.
+    """
+
+    task: ClassVar[str] = "activity"
+    accepts: ClassVar[str] = "molecules"
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "gpu")
+
+    scale: Scale
+    size: float
+
+    class Config(MolGraphConfig):
+        """Hyper-parameters of the graph network."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.weights: list[list[Array]] = []
+        self._reader: Any = None
+        self._device: Device | None = None
+
+    def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
+        """Train every member; ``valid`` says when to stop."""
+        from medtasks_mol_graph.training import fit
+
+        self._device, self._reader = self._choose(context), None
+        self.scale = Scale.of(train)
+        samples = Samples.learnt(train, self.scale, with_prints=self.config.prints > 0)
+        watched = Samples.learnt(valid, self.scale, with_prints=self.config.prints > 0)
+        self.size = float(samples.graphs.sizes.mean())
+        self.weights = []
+        for member in context.progress.track(range(self.config.members), "networks"):
+            self.weights.append(
+                fit(
+                    self.config,
+                    samples,
+                    watched,
+                    self.scale,
+                    self.size,
+                    seed=context.seed * 1000 + member,
+                    device=self._device,
+                    context=context,
+                    place=f"network-{member + 1}",
+                )
+            )
+
+    def predict(self, cases: Cases, *, context: Context) -> Values:
+        """Return (n, targets): numbers, or probabilities of being active; the mean over the members."""
+        assert isinstance(cases, Molecules)
+        parts = [self.scale.answers(self._raw(self._samples(part), context)) for part in cases.chunks(STEP)]
+        return np.concatenate(parts or [np.zeros((0, len(self.scale.binary)))])
+
+    def embed(self, cases: Cases, *, context: Context) -> Values:
+        """Return (n, d): the first member's vector of each molecule, from which its answer is read."""
+        from medtasks_mol_graph.training import embed
+
+        assert isinstance(cases, Molecules)
+        with self._ready(context).scope():
+            self._reader.set_weights(self.weights[0])
+            return np.concatenate([embed(self._reader, self._samples(part)) for part in cases.chunks(STEP)])
+
+    def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
+        """Return (n,) arrays, one value per atom: what the prediction loses without the atom.
+
+        Occlusion: the atom's features and those of its bonds are set to zero, and the substructures that hold it are
+        taken out of the counts. Numbers in the target's unit; for classes the logit.
+        """
+        from medtasks_mol_graph.occlusion import occluded
+
+        assert isinstance(cases, Molecules)
+        found = np.empty(len(cases), dtype=object)
+        for row in range(len(cases)):
+            one = cases.take(np.array([row]))
+            raw = self._raw(occluded(self._samples(one), one.mol(0)), context)[:, target]
+            found[row] = (raw[0] - raw[1:]) * self.scale.spread[target]
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write the networks' parameters as JSON and their weights as ``.npz``: no code, no pickle."""
+        about = {
+            "config": self.config.model_dump(mode="json"),
+            "size": self.size,
+            "binary": self.scale.binary.tolist(),
+            "middle": self.scale.middle.tolist(),
+            "spread": self.scale.spread.tolist(),
+        }
+        (folder / "network.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+        for i, weights in enumerate(self.weights):
+            arrays = {f"w{j:04d}": weight for j, weight in enumerate(weights)}
+            np.savez(folder / f"network-{i + 1}.npz", allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, folder: Path, *, context: Context) -> Self:
+        """Rebuild the networks by this package's own code and give them the stored weights."""
+        about = json.loads((folder / "network.json").read_text(encoding="utf-8"))
+        model = cls(cls.Config.model_validate(about["config"]))
+        model.size = float(about["size"])
+        model.scale = Scale(np.array(about["binary"]), np.array(about["middle"]), np.array(about["spread"]))
+        for i in range(model.config.members):
+            with np.load(folder / f"network-{i + 1}.npz", allow_pickle=False) as file:
+                model.weights.append([file[name] for name in sorted(file.files)])
+        return model
+
+    def _choose(self, context: Context) -> Device:
+        device = choose(context, "float32")  # sums over many atoms want all their digits
+        return Device(device.kind, device.names[:1], device.policy)
+
+    def _ready(self, context: Context) -> Device:
+        """Build the network when it is first asked for something."""
+        from medtasks_mol_graph.training import build, reader
+
+        if self._device is None or self._reader is None:
+            self._device = self._choose(context)
+            with self._device.scope():
+                one = Molecules.from_smiles(["C"])
+                self._reader = reader(build(self.config, self.scale, self.size), self._samples(one))
+            expected = [tuple(weight.shape) for weight in self._reader.get_weights()]
+            if any([weight.shape for weight in weights] != expected for weights in self.weights):
+                raise BundleError("the stored weights do not fit the stored network", hint="train again")
+        return self._device
+
+    def _samples(self, cases: Molecules) -> Samples:
+        return Samples.of(cases, with_prints=self.config.prints > 0, targets=len(self.scale.binary))
+
+    def _raw(self, samples: Samples, context: Context) -> Values:
+        """Return (n, targets): the mean over the members of what the networks say."""
+        from medtasks_mol_graph.training import ask
+
+        found = []
+        with self._ready(context).scope():
+            for weights in self.weights:
+                self._reader.set_weights(weights)
+                found.append(ask(self._reader, samples))
+        return np.asarray(np.mean(found, axis=0))

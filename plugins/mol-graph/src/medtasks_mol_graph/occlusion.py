@@ -1,0 +1,38 @@
+"""A molecule with each of its atoms hidden in turn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from medtasks_mol_graph.graphs import Graphs
+from medtasks_mol_graph.prints import without_each_atom
+from medtasks_mol_graph.samples import Samples
+
+
+def occluded(sample: Samples, mol: Any) -> Samples:
+    """Return the one molecule of ``sample`` whole, then once for each atom with that atom hidden.
+
+    A hidden atom and its bonds keep their place in the graph and have no features.
+    """
+    graphs, atoms = sample.graphs, mol.GetNumAtoms()
+    copies = atoms + 1
+    kinds = np.tile(graphs.atoms + 1, (copies, 1))  # the first row of each table is kept for what is hidden
+    bonds = np.tile(graphs.bonds + 1, (copies, 1))
+    for atom in range(atoms):
+        kinds[atom + 1, atom] = 0
+        bonds[atom + 1, (graphs.ends == atom).any(axis=1)] = 0
+    many = Graphs(
+        kinds.ravel(),
+        np.tile(graphs.ends, (copies, 1)),
+        bonds.ravel(),
+        np.arange(copies + 1, dtype=np.int32) * atoms,
+        np.arange(copies + 1, dtype=np.int32) * len(graphs.bonds),
+        np.vstack([np.zeros_like(graphs.atom_table[:1]), graphs.atom_table]),
+        np.vstack([np.zeros_like(graphs.bond_table[:1]), graphs.bond_table]),
+    )
+    prints = None if sample.prints is None else np.vstack([sample.prints, without_each_atom(mol)])
+    nothing = np.zeros((copies, sample.value.shape[1]), dtype=np.float32)
+    return replace(sample, graphs=many, prints=prints, value=nothing, known=nothing, bound=nothing)

@@ -1,0 +1,101 @@
+"""What the network learns from: graphs, prints, and targets on a common scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks.cases import Molecules
+from medtasks.dataset import Dataset
+from medtasks_mol_graph.graphs import Batch, Graphs
+from medtasks_mol_graph.prints import WIDTH, Prints, prints
+
+Values = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How targets are brought to mean 0 and variance 1; classes stay 0 and 1.
+
+    Attributes
+    ----------
+    binary : (t,) whether a target is a class
+    middle, spread : (t,) what numbers are moved and divided by
+    """
+
+    binary: npt.NDArray[np.bool_]
+    middle: Values
+    spread: Values
+
+    @classmethod
+    def of(cls, train: Dataset) -> Self:
+        """Read the scale off training data, each target off its own measurements."""
+        binary = np.array([kind == "binary" for kind in train.kinds])
+        middle, spread = np.nanmean(train.targets, axis=0), np.nanstd(train.targets, axis=0)
+        spread = np.where(spread > 0, spread, 1.0)
+        return cls(binary, np.where(binary, 0.0, middle), np.where(binary, 1.0, spread))
+
+    def answers(self, raw: Values) -> Values:
+        """Turn the network's numbers into the targets' own, and logits into probabilities."""
+        from scipy.special import expit
+
+        return np.where(self.binary, expit(raw), raw * self.spread + self.middle)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Molecules as the network sees them, with standardised targets where there are some.
+
+    Attributes
+    ----------
+    graphs : n molecules
+    prints : (n, `WIDTH`), or None where the network takes none
+    value, known, bound : (n, t) standardised, 0 where missing; 1 where measured; see `Dataset.extra`'s censoring
+    """
+
+    graphs: Graphs
+    prints: Prints | None
+    value: npt.NDArray[np.float32]
+    known: npt.NDArray[np.float32]
+    bound: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, cases: Molecules, *, with_prints: bool, targets: int) -> Self:
+        """Make samples of molecules without targets."""
+        nothing = np.zeros((len(cases), targets), dtype=np.float32)
+        return cls(Graphs.of(cases), prints(cases.mols()) if with_prints else None, nothing, nothing, nothing)
+
+    @classmethod
+    def learnt(cls, data: Dataset, scale: Scale, *, with_prints: bool) -> Self:
+        """Make samples of molecules with their targets."""
+        assert isinstance(data.cases, Molecules)
+        bare = cls.of(data.cases, with_prints=with_prints, targets=len(data.names))
+        known = np.isfinite(data.targets)
+        value = np.where(known, (data.targets - scale.middle) / scale.spread, 0)
+        bound = data.extra.get("censoring", np.zeros(data.targets.shape))
+        return cls(bare.graphs, bare.prints, *(array.astype(np.float32) for array in (value, known, bound)))
+
+    def __len__(self) -> int:
+        return len(self.graphs)
+
+    def x(self, rows: Rows, places: int) -> Batch:
+        """Return some molecules as the network takes them, with room for ``places``."""
+        batch = self.graphs.batch(rows, places)
+        if self.prints is not None:
+            batch["prints"] = _roomy(self.prints[rows], places + 1, WIDTH)
+        return batch
+
+    def y(self, rows: Rows, places: int) -> dict[str, Any]:
+        """Return their targets as the network's loss takes them."""
+        width = self.value.shape[1]
+        return {name: _roomy(getattr(self, name)[rows], places + 1, width) for name in ("value", "known", "bound")}
+
+
+def _roomy(values: npt.NDArray[np.float32], rows: int, width: int) -> npt.NDArray[np.float32]:
+    out = np.zeros((rows, width), dtype=np.float32)
+    out[: len(values)] = values
+    return out

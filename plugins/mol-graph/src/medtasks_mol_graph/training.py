@@ -1,0 +1,135 @@
+"""Fitting one network, and asking it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks.cases.images import parallel
+from medtasks.model import Context
+from medtasks_keras import Device, TrainingState, load_keras
+from medtasks_mol_graph.config import MolGraphConfig
+from medtasks_mol_graph.network import MessagePassing, optimiser, weights_of
+from medtasks_mol_graph.samples import Samples, Scale, Values
+
+Array = npt.NDArray[Any]
+ASKED = 256
+"""Molecules that are answered in one batch."""
+
+
+def build(config: MolGraphConfig, scale: Scale, size: float) -> Any:
+    """Return an untrained network; ``size`` is a usual number of atoms."""
+    return MessagePassing(
+        scale.binary.tolist(),
+        hidden=config.hidden,
+        depth=config.depth,
+        dropout=config.dropout,
+        prints=config.prints,
+        size=size,
+    )
+
+
+def reader(network: Any, sample: Samples) -> Any:
+    """Make a network ready to answer: its weights exist, nothing is compiled by XLA.
+
+    XLA takes seconds for each shape of a batch, which a prediction never earns back.
+    """
+    network.compile(jit_compile=False if load_keras().backend.backend() == "tensorflow" else "auto")
+    network.predict_on_batch(sample.x(np.arange(min(1, len(sample))), ASKED))
+    return network
+
+
+def ask(network: Any, samples: Samples) -> Values:
+    """Return (n, targets): the network's own numbers, standardised or logits."""
+    found = [np.zeros((0, samples.value.shape[1]))]
+    for start in range(0, len(samples), ASKED):
+        rows = np.arange(start, min(start + ASKED, len(samples)))
+        answers = network.predict_on_batch(samples.x(rows, ASKED))
+        found.append(np.asarray(answers, dtype=np.float64)[: len(rows)])
+    return np.concatenate(found)
+
+
+def embed(network: Any, samples: Samples) -> Values:
+    """Return (n, d): the vector of each molecule from which its answer is read."""
+    ops, found = load_keras().ops, []
+    for start in range(0, len(samples), ASKED):
+        rows = np.arange(start, min(start + ASKED, len(samples)))
+        tensors = {name: ops.convert_to_tensor(values) for name, values in samples.x(rows, ASKED).items()}
+        found.append(ops.convert_to_numpy(network.embed(tensors)).astype(np.float64)[: len(rows)])
+    return np.concatenate(found)
+
+
+def fit(
+    config: MolGraphConfig,
+    train: Samples,
+    valid: Samples,
+    scale: Scale,
+    size: float,
+    *,
+    seed: int,
+    device: Device,
+    context: Context,
+    place: str,
+) -> list[Array]:
+    """Train one network and return the weights that did best on validation.
+
+    The seed of each epoch is its own, so that a training that goes on from a checkpoint ends with the very weights of
+    one that was never interrupted (on one CPU).
+    """
+    keras = load_keras()
+    keras.utils.set_random_seed(seed)
+    batch = min(config.batch, len(train))
+    steps = max(1, len(train) // batch)
+    epochs = max(config.epochs, -(-config.least_steps // steps))
+    with device.scope():
+        network = build(config, scale, size)
+        network.compile(
+            optimizer=optimiser(config.rate, config.decay, steps * epochs),
+            # On TensorFlow's CPU XLA took twice as long a step as none, and seconds for each shape.
+            jit_compile="auto" if keras.backend.backend() != "tensorflow" else device.kind == "gpu",
+        )
+        network(train.x(np.arange(1), batch))
+        network.optimizer.build(network.trainable_variables)
+        answering = reader(build(config, scale, size), train)
+        state = TrainingState(network, context.checkpoint / place if context.checkpoint else None)
+        for epoch in context.progress.track(range(state.epoch, epochs), place, epochs - state.epoch):
+            order = np.random.default_rng([seed, epoch]).permutation(len(train))
+            parts = [order[i * batch : (i + 1) * batch] for i in range(steps)]
+            for x, y in parallel(lambda rows: (train.x(rows, batch), train.y(rows, batch)), parts):
+                network.train_on_batch(x, y)
+            answering.set_weights(weights_of(network))
+            state.after(epoch, badness(valid, ask(answering, valid), scale))
+            if epoch - state.best_epoch >= config.patience * epochs or context.late():
+                break
+        state.restore_best()
+        return weights_of(network)
+
+
+def badness(valid: Samples, raw: Values, scale: Scale) -> float:
+    """Return how bad answers are, by the task's own measures, mean over the targets: the lower the better.
+
+    Numbers: the root mean square error of standardised values. Classes: 1 - AUROC, because the log-loss of a network
+    that grows too sure rises long before its ranking suffers; the log-loss where there is one class only.
+    """
+    found = []
+    for t, binary in enumerate(scale.binary):
+        rows = np.flatnonzero(valid.known[:, t])
+        if len(rows):
+            value, bound, told = valid.value[rows, t], valid.bound[rows, t], raw[rows, t]
+            found.append(_class(value, told) if binary else _number(value, bound, told))
+    return float(np.mean(found)) if found else 0.0
+
+
+def _number(value: Array, bound: Array, told: Values) -> float:
+    gap = told - value
+    return float(np.sqrt(np.mean(np.where(bound * gap > 0, 0, gap) ** 2)))
+
+
+def _class(value: Array, told: Values) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    if value.min() == value.max():
+        return float(np.mean(np.logaddexp(0, told) - value * told))
+    return 1 - float(roc_auc_score(value, told))
