@@ -83,6 +83,27 @@ class Dataset:
             extra={name: values[rows] for name, values in self.extra.items()},
         )
 
+    def join(self, other: Self) -> Self:
+        """Return these rows with those of ``other``, a part of the same data, behind them.
+
+        Raises
+        ------
+        TypeError
+            If this kind of cases cannot be joined.
+        """
+
+        def both(mine: npt.NDArray[Any] | None, theirs: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+            return None if mine is None or theirs is None else np.concatenate([mine, theirs])
+
+        return replace(
+            self,
+            cases=self.cases.join(other.cases),
+            targets=np.concatenate([self.targets, other.targets]),
+            groups=both(self.groups, other.groups),
+            split=both(self.split, other.split),
+            extra={name: np.concatenate([values, other.extra[name]]) for name, values in self.extra.items()},
+        )
+
     def digest(self) -> str:
         """Return one SHA-256 (hex) of the cases, their order and their targets."""
         whole = hashlib.sha256(self.cases.digest().encode())

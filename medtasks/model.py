@@ -104,6 +104,11 @@ class Model(ABC):
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     """Where it can run: add ``gpu`` if it can."""
 
+    left_out: npt.NDArray[Any] | None = None
+    """Set by the `fit` of a model that learns from ``valid`` too: what it answers to the validation cases (as `predict`
+    would), each asked while it was left out. Decisions are then fixed on these; what the model says of cases that it
+    has learnt would flatter it."""
+
     class Config(Config):
         """No hyper-parameters."""
 
@@ -112,7 +117,10 @@ class Model(ABC):
 
     @abstractmethod
     def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
-        """Learn from ``train``; ``valid`` is for choices like when to stop, not for learning."""
+        """Learn from ``train``; ``valid`` is for choices like when to stop.
+
+        A model that makes its choices by cross-validation may learn from ``valid`` too if it then sets `left_out`.
+        """
 
     @abstractmethod
     def predict(self, cases: Cases, *, context: Context) -> npt.NDArray[Any]:

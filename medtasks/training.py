@@ -34,7 +34,11 @@ def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) ->
     with aside():
         model.fit(train, valid, context=context)
     blank = Predictor(task, model, prepared.model_id, Outputs.of(train), task.schema(train, prepared.options))
-    decision = task.decide(valid, blank.scores(valid.cases, context=context), prepared.options)
+    if model.left_out is None:
+        raw = blank.scores(valid.cases, context=context)
+    else:
+        raw = blank.checked(model.left_out, len(valid))
+    decision = task.decide(valid, raw, prepared.options)
     return replace(blank, decision=decision)
 
 

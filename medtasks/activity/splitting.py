@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Molecules
+from medtasks.cases.structures import scaffold
 from medtasks.errors import DataError
 from medtasks.evaluation.splits import Fold, Plan
 
@@ -38,17 +39,6 @@ def groups(molecules: Molecules, how: str) -> Groups:
     if how == "cluster":
         return _clusters(molecules)
     return np.array(molecules.smiles(), dtype=object)
-
-
-def scaffold(mol: Any) -> str:
-    """Return the SMILES of a molecule's Bemis-Murcko scaffold, or of itself where it has no ring."""
-    from rdkit import Chem
-    from rdkit.Chem.Scaffolds import MurckoScaffold
-
-    if mol.GetRingInfo().NumRings() == 0:
-        return str(Chem.MolToSmiles(mol, isomericSmiles=False))
-    # Without stereochemistry: enantiomers have one scaffold.
-    return str(Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(mol), isomericSmiles=False))
 
 
 def read_times(values: pd.Series, where: str) -> npt.NDArray[np.float64]:

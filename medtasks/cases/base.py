@@ -51,6 +51,10 @@ class Cases(ABC):
     def take(self, rows: npt.NDArray[np.int64]) -> Self:
         """Return the given rows, in the given order."""
 
+    def join(self, other: Self) -> Self:
+        """Return these rows with those of ``other``, which were read the same way, behind them."""
+        raise TypeError(f"{self.kind} cannot be joined")
+
     @abstractmethod
     def schema(self) -> Schema:
         """Describe these cases so that later input can be read and checked the same way."""

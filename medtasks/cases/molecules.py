@@ -74,6 +74,10 @@ class Molecules(Cases):
         """Return the given molecules, in the given order."""
         return type(self)(self.ids[rows], [self.binaries[i] for i in rows], self.standard)
 
+    def join(self, other: Self) -> Self:
+        """Return these molecules with those of ``other`` behind them."""
+        return type(self)(np.concatenate([self.ids, other.ids]), self.binaries + other.binaries, self.standard)
+
     def mol(self, row: int) -> Mol:
         """Return one molecule as RDKit's ``Mol``."""
         from rdkit import Chem

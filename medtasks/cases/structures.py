@@ -130,6 +130,15 @@ def smiles(mol: Mol) -> str:
     return str(_chem().MolToSmiles(mol))
 
 
+def scaffold(mol: Mol) -> str:
+    """Return the SMILES of a molecule's Bemis-Murcko scaffold (doi:10.1021/jm9602928), or of itself without rings."""
+    from rdkit.Chem.Scaffolds import MurckoScaffold
+
+    ringed = mol.GetRingInfo().NumRings() > 0
+    # Without stereochemistry: enantiomers have one scaffold.
+    return str(_chem().MolToSmiles(MurckoScaffold.GetScaffoldForMol(mol) if ringed else mol, isomericSmiles=False))
+
+
 def version() -> str:
     """Return RDKit's version, on which the standard form depends."""
     import rdkit

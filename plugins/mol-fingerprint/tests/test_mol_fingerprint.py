@@ -93,7 +93,8 @@ def test_missing_measurements_are_no_zeros() -> None:
     gaps[::2, 0], gaps[1::2, 1] = np.nan, np.nan
     half = Dataset(some.cases, gaps, names=some.names, kinds=some.kinds)
     model = MolFingerprint(MolFingerprint.Config())
-    model.fit(half, whole, context=CONTEXT)
+    model.fit(half, half.take(np.arange(0)), context=CONTEXT)
+    assert model.left_out is None
     found = model.predict(whole.cases, context=CONTEXT)
     assert abs(found[:, 0].mean() - whole.targets[:, 0].mean()) < 0.2  # zeros would halve it
     assert ((found[1::2, 1] > 0.5) == whole.targets[1::2, 1]).mean() > 0.8
@@ -107,15 +108,27 @@ def test_a_bound_pulls_from_its_wrong_side_only() -> None:
     for name, bounds in (("bound", high.astype(np.int8)), ("value", np.zeros(240, dtype=np.int8))):
         extra = {"censoring": bounds[:, None]}
         model = MolFingerprint(MolFingerprint.Config())
-        model.fit(Dataset(data.cases, bounded, kinds=("number",), extra=extra), data, context=CONTEXT)
+        one = Dataset(data.cases, bounded, kinds=("number",), extra=extra)
+        model.fit(one, one.take(np.arange(0)), context=CONTEXT)
         told[name] = model.predict(data.cases, context=CONTEXT)[high, 0].mean()
     assert told["bound"] > told["value"] + 0.05
+
+
+def test_validation_molecules_are_learnt_and_answered_left_out() -> None:
+    train, valid = drawn(slice(0, 200)), drawn(slice(200, 260))
+    model = MolFingerprint(MolFingerprint.Config())
+    model.fit(train, valid, context=CONTEXT)
+    known = model.predict(valid.cases, context=CONTEXT)
+    assert model.left_out is not None
+    assert model.left_out.shape == known.shape
+    assert np.abs(model.left_out[:, 0] - valid.targets[:, 0]).mean() > 1.5 * np.abs(known - valid.targets)[:, 0].mean()
+    assert np.corrcoef(model.left_out[:, 0], valid.targets[:, 0])[0, 1] > 0.8
 
 
 def test_few_landmarks_come_close_to_all() -> None:
     train, new = drawn(slice(0, 270)), drawn(slice(270, None))
     few = MolFingerprint(MolFingerprint.Config(landmarks=120))
-    few.fit(train, new, context=CONTEXT)
+    few.fit(train, train.take(np.arange(0)), context=CONTEXT)
     found = few.predict(new.cases, context=CONTEXT)
     assert np.corrcoef(found[:, 0], new.targets[:, 0])[0, 1] > 0.75
     assert few.embed(new.cases, context=CONTEXT).shape == (len(new), 120)
@@ -132,7 +145,7 @@ def test_every_molecule_a_landmark_is_kernel_ridge_regression() -> None:
     kernels["properties"] = Profiles.of(values, np.arange(100)).compare(values)
     y = data.targets[:, 0]
     none = np.zeros(100, dtype=np.int8)
-    ours = fit(kernels, kernels, np.arange(100), y, none, binary=False, rng=CONTEXT.rng)
+    ours, left = fit(kernels, kernels, np.arange(100), y, none, binary=False, leave_out=True, rng=CONTEXT.rng)
     from medtasks_mol_fingerprint.ridge import PENALTIES, mixed
 
     kernel = mixed(kernels, ours.mixture)
@@ -141,6 +154,11 @@ def test_every_molecule_a_landmark_is_kernel_ridge_regression() -> None:
         for penalty in PENALTIES
     ]
     assert min(np.abs(ours.predict(kernels) - one).max() for one in theirs) < 1e-6
+    penalty = PENALTIES[int(np.argmin([abs(one - kernel @ ours.weights - y.mean()).max() for one in theirs]))]
+    for row in (0, 17, 99):
+        rest = np.delete(np.arange(100), row)
+        again = KernelRidge(alpha=penalty, kernel="precomputed").fit(kernel[np.ix_(rest, rest)], y[rest] - y.mean())
+        assert left[row] == pytest.approx(again.predict(kernel[[row]][:, rest])[0] + y.mean(), abs=1e-4)
 
 
 def test_company_order_and_writing_do_not_matter(learnt: MolFingerprint) -> None:

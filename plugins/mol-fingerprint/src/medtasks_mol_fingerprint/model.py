@@ -48,8 +48,9 @@ class MolFingerprint(Model):
     def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
         """Fit every target on the molecules that have a measurement of it.
 
-        All choices are made inside the training molecules; ``valid`` is left to the threshold.
+        Choices are made by leave-one-out errors, so that ``valid`` is learnt from too and answered left out.
         """
+        kept, train = len(train), train.join(valid)
         assert isinstance(train.cases, Molecules)
         mols = list(context.progress.track(train.cases.mols(), "molecules", len(train)))
         counts, values = count(mols), measure(mols)
@@ -64,19 +65,24 @@ class MolFingerprint(Model):
         square = {view: kernel[place] for view, kernel in kernels.items()}
         censoring = train.extra.get("censoring", np.zeros(train.targets.shape, dtype=np.int8))
         self.targets: list[Ridge] = []
+        left_out = np.zeros((len(valid), len(train.names)))
         for t, kind in enumerate(context.progress.track(train.kinds, "targets", len(train.kinds))):
             rows = np.flatnonzero(np.isfinite(train.targets[:, t]))
-            self.targets.append(
-                fit(
-                    {view: kernel[rows] for view, kernel in kernels.items()},
-                    square,
-                    own[rows],
-                    train.targets[rows, t],
-                    censoring[rows, t],
-                    binary=kind == "binary",
-                    rng=rng,
-                )
+            ridge, left = fit(
+                {view: kernel[rows] for view, kernel in kernels.items()},
+                square,
+                own[rows],
+                train.targets[rows, t],
+                censoring[rows, t],
+                binary=kind == "binary",
+                leave_out=len(valid) > 0,
+                rng=rng,
             )
+            self.targets.append(ridge)
+            held = rows >= kept
+            left_out[:, t] = ridge.predict({view: kernel[kept:] for view, kernel in kernels.items()})
+            left_out[rows[held] - kept, t] = left[held]
+        self.left_out = left_out if len(valid) else None
 
     def predict(self, cases: Cases, *, context: Context) -> Values:
         """Return (n, targets): numbers, or probabilities of being active."""

@@ -22,7 +22,7 @@ MIXTURES: Mapping[str, tuple[str, ...]] = {
 }
 """Views whose kernels are averaged; the first is taken where the others are no better."""
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
-CHOSEN_ON = 1500
+CHOSEN_ON = 1000
 """Molecules that the choices are made on at most: inverting a matrix takes the third power of their number."""
 PASSES = 3
 """Rounds in which bounded values are filled in: changes after the third were below measurement noise."""
@@ -69,9 +69,10 @@ def fit(
     bounds: npt.NDArray[np.int8],
     *,
     binary: bool,
+    leave_out: bool,
     rng: np.random.Generator,
-) -> Ridge:
-    """Fit one target.
+) -> tuple[Ridge, Values]:
+    """Fit one target; return what was fitted and, with ``leave_out``, what each molecule is answered when left out.
 
     Parameters
     ----------
@@ -97,16 +98,16 @@ def fit(
     some = known if len(known) <= CHOSEN_ON else np.sort(rng.choice(known, CHOSEN_ON, replace=False))
     mixture, penalty, left_out = _choose(square, own[some], y[some] - middle, binary=binary)
     whole, inner = mixed(kernels, mixture), mixed(square, mixture)
-    weights, left = _solve(whole, inner, own, y - middle, penalty, leave_out=bool(bounds.any()))
+    weights, left = _solve(whole, inner, own, y - middle, penalty, leave_out=leave_out or bool(bounds.any()))
     for _ in range(PASSES if bounds.any() else 0):
         # A bound pulls only while what the others say of its molecule lies on its wrong side.
         told = left + middle
         values = np.where(bounds > 0, np.maximum(told, y), np.where(bounds < 0, np.minimum(told, y), y))
         weights, left = _solve(whole, inner, own, values - middle, penalty, leave_out=True)
     if not binary:
-        return Ridge(mixture, weights, middle)
+        return Ridge(mixture, weights, middle), left + middle
     slope, shift = _sigmoid(left_out + middle, targets[some])
-    return Ridge(mixture, weights, middle, slope, shift)
+    return Ridge(mixture, weights, middle, slope, shift), np.asarray(expit(slope * (left + middle) + shift))
 
 
 def _choose(square: Mapping[str, Kernel], rows: Rows, y: Values, *, binary: bool) -> tuple[str, float, Values]:

@@ -30,5 +30,8 @@ class MolGraphConfig(Config):
     """Peak learning rate of AdamW."""
     decay: float = Field(1e-5, ge=0)
     """Weight decay of AdamW, on kernels alone."""
+    most_steps: int = Field(30_000, ge=1)
+    """Large data get fewer epochs, so that training has about this many steps at most."""
     patience: float = Field(0.5, gt=0, le=1)
-    """Stop when validation has not improved for this share of the epochs; the best epoch's weights are taken."""
+    """Stop when validation has not improved for this share of the epochs; the best epoch's weights are taken. Without
+    validation molecules the last epoch's are."""

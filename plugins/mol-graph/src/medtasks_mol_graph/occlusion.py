@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from medtasks.cases.fingerprints import without_each_atom
 from medtasks_mol_graph.graphs import Graphs
-from medtasks_mol_graph.prints import without_each_atom
-from medtasks_mol_graph.samples import Samples
+from medtasks_mol_graph.samples import WIDTH, Samples
 
 
 def occluded(sample: Samples, mol: Any) -> Samples:
@@ -33,6 +33,8 @@ def occluded(sample: Samples, mol: Any) -> Samples:
         np.vstack([np.zeros_like(graphs.atom_table[:1]), graphs.atom_table]),
         np.vstack([np.zeros_like(graphs.bond_table[:1]), graphs.bond_table]),
     )
-    prints = None if sample.prints is None else np.vstack([sample.prints, without_each_atom(mol)])
+    prints = sample.prints
+    if prints is not None:
+        prints = np.vstack([prints, np.log1p(np.maximum(without_each_atom(mol, WIDTH), 0))])
     nothing = np.zeros((copies, sample.value.shape[1]), dtype=np.float32)
     return replace(sample, graphs=many, prints=prints, value=nothing, known=nothing, bound=nothing)

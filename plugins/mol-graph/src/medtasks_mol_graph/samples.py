@@ -9,12 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases import Molecules
+from medtasks.cases.fingerprints import Counts, count_substructures
 from medtasks.dataset import Dataset
 from medtasks_mol_graph.graphs import Batch, Graphs
-from medtasks_mol_graph.prints import WIDTH, Prints, prints
 
 Values = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
+
+WIDTH = 1024
+"""Columns that counts of substructures are folded to."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,12 @@ class Samples:
     Attributes
     ----------
     graphs : n molecules
-    prints : (n, `WIDTH`), or None where the network takes none
+    prints : (n, `WIDTH`) log(1 + count) of substructures, or None where the network takes none
     value, known, bound : (n, t) standardised, 0 where missing; 1 where measured; see `Dataset.extra`'s censoring
     """
 
     graphs: Graphs
-    prints: Prints | None
+    prints: Counts | None
     value: npt.NDArray[np.float32]
     known: npt.NDArray[np.float32]
     bound: npt.NDArray[np.float32]
@@ -67,7 +70,8 @@ class Samples:
     def of(cls, cases: Molecules, *, with_prints: bool, targets: int) -> Self:
         """Make samples of molecules without targets."""
         nothing = np.zeros((len(cases), targets), dtype=np.float32)
-        return cls(Graphs.of(cases), prints(cases.mols()) if with_prints else None, nothing, nothing, nothing)
+        prints = np.log1p(count_substructures(cases.mols(), WIDTH)) if with_prints else None
+        return cls(Graphs.of(cases), prints, nothing, nothing, nothing)
 
     @classmethod
     def learnt(cls, data: Dataset, scale: Scale, *, with_prints: bool) -> Self:

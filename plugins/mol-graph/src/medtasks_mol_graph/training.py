@@ -82,7 +82,7 @@ def fit(
     keras.utils.set_random_seed(seed)
     batch = min(config.batch, len(train))
     steps = max(1, len(train) // batch)
-    epochs = max(config.epochs, -(-config.least_steps // steps))
+    epochs = min(max(config.epochs, -(-config.least_steps // steps)), max(1, config.most_steps // steps))
     with device.scope():
         network = build(config, scale, size)
         network.compile(
@@ -99,8 +99,11 @@ def fit(
             parts = [order[i * batch : (i + 1) * batch] for i in range(steps)]
             for x, y in parallel(lambda rows: (train.x(rows, batch), train.y(rows, batch)), parts):
                 network.train_on_batch(x, y)
-            answering.set_weights(weights_of(network))
-            state.after(epoch, badness(valid, ask(answering, valid), scale))
+            if len(valid):
+                answering.set_weights(weights_of(network))
+                state.after(epoch, badness(valid, ask(answering, valid), scale))
+            else:
+                state.after(epoch, -epoch)  # nothing to choose by: the last is taken
             if epoch - state.best_epoch >= config.patience * epochs or context.late():
                 break
         state.restore_best()
