@@ -10,28 +10,28 @@ from medtasks.model import Config
 class MolGraphConfig(Config):
     """Hyper-parameters of `activity.mol-graph`."""
 
-    hidden: int = Field(128, ge=4)
+    hidden: int = Field(default=128, ge=4)
     """Width of the messages on bonds and of the molecule's vector."""
-    depth: int = Field(3, ge=1, le=12)
+    depth: int = Field(default=3, ge=1, le=12)
     """Steps of message passing: how many bonds far an atom sees."""
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of units dropped in training, in the feed-forward part."""
-    prints: int = Field(64, ge=0)
+    prints: int = Field(default=64, ge=0)
     """Width to which counts of substructures (Morgan, radius 2) are projected beside the graph; 0 leaves them out."""
-    members: int = Field(2, ge=1, le=20)
+    members: int = Field(default=2, ge=1, le=20)
     """Networks whose answers are averaged."""
-    epochs: int = Field(50, ge=1)
+    epochs: int = Field(default=50, ge=1)
     """Passes over the training molecules."""
-    least_steps: int = Field(1000, ge=0)
+    least_steps: int = Field(default=1000, ge=0)
     """Small data get more epochs until training has this many steps; 0 keeps to `epochs`."""
-    batch: int = Field(64, ge=1)
+    batch: int = Field(default=64, ge=1)
     """Molecules per step."""
-    rate: float = Field(1e-3, gt=0)
+    rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of AdamW."""
-    decay: float = Field(1e-5, ge=0)
+    decay: float = Field(default=1e-5, ge=0)
     """Weight decay of AdamW, on kernels alone."""
-    most_steps: int = Field(30_000, ge=1)
+    most_steps: int = Field(default=30_000, ge=1)
     """Large data get fewer epochs, so that training has about this many steps at most."""
-    patience: float = Field(0.5, gt=0, le=1)
+    patience: float = Field(default=0.5, gt=0, le=1)
     """Stop when validation has not improved for this share of the epochs; the best epoch's weights are taken. Without
     validation molecules the last epoch's are."""

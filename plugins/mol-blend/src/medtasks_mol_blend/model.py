@@ -1,0 +1,173 @@
+"""The model: members fitted on folds, and how much each counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BeforeValidator, Field
+
+from medtasks.cases import Cases, Molecules
+from medtasks.dataset import Dataset
+from medtasks.errors import BundleError, PluginError, UsageError
+from medtasks.model import Config, Context, Model, configure, model_class
+from medtasks_mol_blend.stacking import Rows, Values, folds, weigh
+
+GRAPH, KERNEL, TREES = "activity.mol-graph", "activity.mol-fingerprint", "activity.mol-trees"
+FOLDED: Mapping[str, Any] = {"members": 1, "epochs": 30, "least_steps": 600, "most_steps": 10_000}
+"""What a graph network of one fold is trained with: five are averaged, which does what longer training would."""
+
+
+def _names(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class MolBlendConfig(Config):
+    """Hyper-parameters of the blend."""
+
+    members: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(default=(GRAPH, KERNEL, TREES), min_length=1)
+    """The models that are blended: any installed ones of the task, comma-separated."""
+    committees: Annotated[tuple[str, ...], BeforeValidator(_names)] = (GRAPH,)
+    """Members whose fold models are kept and averaged; the others are fitted once more on all molecules."""
+    folds: int = Field(default=5, ge=2, le=20)
+    """Parts that each member is fitted without, in turn."""
+    graph_steps: int = Field(default=10_000, ge=1)
+    """Most training steps of each graph network."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of the blend: its name and what was fitted of it, one or several whose answers are averaged."""
+
+    name: str
+    fitted: Sequence[Model]
+
+    def predict(self, cases: Cases, context: Context) -> Values:
+        """Return (n, targets)."""
+        return np.asarray(np.mean([one.predict(cases, context=context) for one in self.fitted], axis=0))
+
+
+class MolBlend(Model):
+    """A graph network, a kernel machine and trees, stacked out of fold."""
+
+    task: ClassVar[str] = "activity"
+    accepts: ClassVar[str] = "molecules"
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "gpu")
+
+    class Config(MolBlendConfig):
+        """Hyper-parameters of the blend."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.members: list[Member] = []
+        self.weights: Values = np.zeros((0, 0))
+        self.binary: list[bool] = []
+
+    def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
+        """Fit every member on folds of all molecules, weigh them by what they say out of fold.
+
+        ``valid`` is learnt from too, and answered out of fold.
+        """
+        data = train.join(valid)
+        self.binary = [kind == "binary" for kind in data.kinds]
+        parts = folds(data, min(self.config.folds, len(data)), context.rng)
+        answers = np.zeros((len(self.config.members), *data.targets.shape))
+        self.members = []
+        for place, name in enumerate(context.progress.track(self.config.members, "members")):
+            fitted = []
+            for number, part in enumerate(context.progress.track(parts, name, len(parts))):
+                model = self._fit(name, data, np.setdiff1d(np.arange(len(data)), part), context, f"fold-{number}")
+                answers[place, part] = model.predict(data.cases.take(part), context=context)
+                fitted.append(model)
+            if name not in self.config.committees:
+                fitted = [self._fit(name, data, np.arange(len(data)), context, "all")]
+            self.members.append(Member(name, fitted))
+        bounds = data.extra.get("censoring", np.zeros(data.targets.shape, dtype=np.int8))
+        targets = range(len(data.names))
+        self.weights = np.array([weigh(answers[:, :, t].T, data.targets[:, t], bounds[:, t]) for t in targets])
+        blended = np.einsum("mnt,tm->nt", answers, self.weights)
+        self.left_out = blended[len(train) :] if len(valid) else None
+
+    def predict(self, cases: Cases, *, context: Context) -> Values:
+        """Return (n, targets): the weighted mean of the members' answers."""
+        assert isinstance(cases, Molecules)
+        total = np.zeros((len(cases), len(self.weights)))
+        for place, member in enumerate(self.members):
+            if self.weights[:, place].any():
+                total += member.predict(cases, context) * self.weights[:, place]
+        return total
+
+    def embed(self, cases: Cases, *, context: Context) -> npt.NDArray[Any]:
+        """Return (n, d): where the first member that has an embedding places each molecule."""
+        able = [one for one in self.members if type(one.fitted[0]).embed is not Model.embed]
+        return (able or self.members)[0].fitted[0].embed(cases, context=context)
+
+    def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
+        """Return (n,) arrays, one value per atom: the weighted mean of the members' own explanations.
+
+        Numbers in the target's unit. For classes the members explain on scales of their own (a logit, a score, a
+        probability): each is brought to a mean size of 1 over the atoms first.
+        """
+        total: Any = None
+        for place, member in enumerate(self.members):
+            weight = self.weights[target, place]
+            if weight > 0 and type(member.fitted[0]).explains():
+                for one in member.fitted:
+                    found = one.explain(cases, target, context=context)
+                    share = weight / len(member.fitted)
+                    part = [share * (_scaled(values) if self.binary[target] else values) for values in found]
+                    total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
+        if total is None:
+            raise PluginError("no member of the blend explains its answers", hint="blend models that do")
+        out = np.empty(len(cases), dtype=object)
+        for row in range(len(cases)):
+            out[row] = total[row]
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write each member into a folder of its own, and names and weights as JSON."""
+        about = {
+            "members": [{"name": one.name, "count": len(one.fitted)} for one in self.members],
+            "weights": self.weights.tolist(),
+            "binary": self.binary,
+        }
+        (folder / "blend.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+        for place, member in enumerate(self.members):
+            for number, one in enumerate(member.fitted):
+                own = folder / f"member-{place}" / str(number)
+                own.mkdir(parents=True)
+                one.save(own)
+
+    @classmethod
+    def load(cls, folder: Path, *, context: Context) -> Self:
+        """Load every member by its own code."""
+        about = json.loads((folder / "blend.json").read_text(encoding="utf-8"))
+        model = cls(cls.Config(members=tuple(one["name"] for one in about["members"])))
+        model.weights, model.binary = np.array(about["weights"]), about["binary"]
+        if model.weights.shape[1:] != (len(about["members"]),):
+            raise BundleError("the stored weights do not fit the stored members", hint="train again")
+        for place, one in enumerate(about["members"]):
+            kind = model_class(one["name"])
+            places = [folder / f"member-{place}" / str(number) for number in range(one["count"])]
+            model.members.append(Member(one["name"], [kind.load(own, context=context) for own in places]))
+        return model
+
+    def _fit(self, name: str, data: Dataset, rows: Rows, context: Context, place: str) -> Model:
+        """Fit one member on some of the molecules, without a validation part."""
+        kind = model_class(name)
+        if kind.task != self.task or kind is type(self):
+            raise UsageError(f"{name} cannot be blended", hint="name other models of the task activity")
+        settings = {**FOLDED, "most_steps": self.config.graph_steps} if name == GRAPH else {}
+        model = kind(configure(kind, settings, name))
+        kept = context.checkpoint / name / place if context.checkpoint else None
+        model.fit(data.take(rows), data.take(rows[:0]), context=replace(context, checkpoint=kept))
+        return model
+
+
+def _scaled(values: Values) -> Values:
+    return values / max(float(np.abs(values).mean()), 1e-12)
