@@ -224,7 +224,9 @@ def evaluate(
         "seconds": round(time.time() - start, 1),
         "seed": seed,
     }
-    judged = Judged(dataset, answers, evaluation, predictor.decision, baseline)
+    judged = Judged(
+        dataset, answers, evaluation, predictor.decision, baseline, _explainer(predictor, dataset.cases, context)
+    )
     if out is not None:
         summary["report"] = str(_write(Path(out), predictor, judged, summary))
     return Evaluated(evaluation, baseline, answers, summary)
@@ -256,6 +258,12 @@ def _refuse_settled(task: Task, trained: Any, chosen: Any) -> None:
 
 def _loaded(predictor: AnyBundle, device: str) -> Predictor:
     return predictor if isinstance(predictor, Predictor) else load(predictor, device=device)
+
+
+def _explainer(predictor: Predictor, cases: Cases, context: Context) -> Any:
+    if not predictor.model.explains():
+        return None
+    return lambda rows, targets: predictor.explain_rows(cases.take(rows), targets, context=context)
 
 
 def _write(folder: Path, predictor: Predictor, judged: Judged, summary: dict[str, Any]) -> Path:

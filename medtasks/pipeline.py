@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 import tempfile
@@ -12,9 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from medtasks import bundle, record
 from medtasks.errors import UsageError
@@ -117,14 +115,8 @@ def _baseline(prepared: Prepared) -> Prepared:
 
 
 def _explainer(prepared: Prepared, answered: Answered, context: Context) -> Any:
-    """Explain judged cases; only where one model answered them all, and brings an explanation."""
-    if len(prepared.folds) > 1 or not prepared.model.explains():
-        return None
-
-    def explain(rows: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        return answered.predictor.explain_rows(answered.data.cases.take(rows), targets, context=context)
-
-    return explain
+    """Explain judged cases, where the model brings an explanation."""
+    return functools.partial(answered.explain, context=context) if prepared.model.explains() else None
 
 
 @contextlib.contextmanager

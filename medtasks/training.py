@@ -11,7 +11,7 @@ import pandas as pd
 
 from medtasks.dataset import Dataset
 from medtasks.model import Context
-from medtasks.predictor import Predictor
+from medtasks.predictor import Predictor, stacked
 from medtasks.preparing import Prepared
 from medtasks.registry import aside
 from medtasks.task import Outputs
@@ -19,13 +19,26 @@ from medtasks.task import Outputs
 
 @dataclass(frozen=True)
 class Answered:
-    """Answers to cases that the answering model did not see, with the model that was fitted last."""
+    """Answers to cases that the answering model did not see, with the model of each fold."""
 
     data: Dataset
     raw: npt.NDArray[Any]
     answers: pd.DataFrame
     fold_of: npt.NDArray[np.int64]
-    predictor: Predictor
+    predictors: tuple[Predictor, ...]
+
+    def explain(
+        self, rows: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], *, context: Context
+    ) -> npt.NDArray[Any]:
+        """Explain answers, each by the model that gave it; see `Predictor.explain_rows`."""
+        found: list[Any] = [None] * len(rows)
+        for fold, predictor in enumerate(self.predictors):
+            own = np.flatnonzero(self.fold_of[rows] == fold)
+            if len(own):
+                cases = self.data.cases.take(rows[own])
+                for place, value in zip(own, predictor.explain_rows(cases, targets[own], context=context), strict=True):
+                    found[place] = value
+        return stacked(found)
 
 
 def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) -> Predictor:
@@ -40,17 +53,20 @@ def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) ->
 
 def cross_fit(prepared: Prepared, context: Context) -> Answered:
     """Fit on every fold and answer its test part, whose cases the fitted model never saw."""
-    raw, answers = [], []
+    raw, answers, predictors = [], [], []
     several = len(prepared.folds) > 1
     data = prepared.dataset
     for i, fold in enumerate(context.progress.track(prepared.folds, "folds") if several else prepared.folds):
         inner = _inside(context, f"fold-{i}")
         predictor = fit(prepared, data.take(fold.train), data.take(fold.valid), inner)
+        predictors.append(predictor)
         raw.append(predictor.scores(data.cases.take(fold.test), context=inner))
         answers.append(prepared.task.answer(raw[-1], predictor.outputs, predictor.decision))
     rows = np.concatenate([fold.test for fold in prepared.folds])
     numbers = np.repeat(np.arange(len(prepared.folds)), [len(fold.test) for fold in prepared.folds])
-    return Answered(data.take(rows), np.concatenate(raw), pd.concat(answers, ignore_index=True), numbers, predictor)
+    return Answered(
+        data.take(rows), np.concatenate(raw), pd.concat(answers, ignore_index=True), numbers, tuple(predictors)
+    )
 
 
 def deploy(prepared: Prepared, answered: Answered, context: Context) -> Predictor:
@@ -59,7 +75,7 @@ def deploy(prepared: Prepared, answered: Answered, context: Context) -> Predicto
     After cross-validation the decision is fixed on the out-of-fold answers to all cases.
     """
     if len(prepared.folds) == 1:
-        return answered.predictor
+        return answered.predictors[0]
     valid = prepared.folds[-1].valid  # goes on guarding against overfitting; no case is kept for a test
     train = np.setdiff1d(np.arange(len(prepared.dataset)), valid)
     predictor = fit(prepared, prepared.dataset.take(train), prepared.dataset.take(valid), _inside(context, "final"))
