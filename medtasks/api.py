@@ -268,7 +268,7 @@ def _explainer(predictor: Predictor, cases: Cases, context: Context) -> Any:
 
 def _write(folder: Path, predictor: Predictor, judged: Judged, summary: dict[str, Any]) -> Path:
     parts = {"evaluated": predictor.task.counts(judged.data)}
-    page = document.Page(predictor.task, predictor, judged.data, parts, 1, judged)
+    page = document.Page(predictor.task, predictor, judged.data, parts, 1, judged, judged.data)
     with bundle.replacing(folder, _EVALUATION) as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
         bundle.write_json(fresh / "metrics.json", {**summary, "report": str(folder / "report.html")})

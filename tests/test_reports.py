@@ -15,6 +15,11 @@ import pytest
 from PIL import Image
 
 import medtasks
+from medtasks import fields
+from medtasks.cases import Records
+from medtasks.dataset import Dataset
+from medtasks.report.blocks import Table
+from medtasks.task import Judged
 
 Cli = Callable[..., Any]
 
@@ -102,3 +107,34 @@ def test_an_evaluation_explains_its_mistakes_too(record_run: Path, table: pd.Dat
     medtasks.evaluate(record_run, turned, out=tmp_path / "e")
     page = (tmp_path / "e" / "report.html").read_text()
     assert "crp = " in section(page, "Most confident mistakes")
+
+
+def test_a_report_on_records_lists_the_fields_of_the_training_part(
+    record_run: Path, folds_run: Path, table: pd.DataFrame
+) -> None:
+    for folder, about in ((record_run, "the training part"), (folds_run, "the data")):
+        for name in ("report.html", "bundle/report.html"):
+            fields = section((folder / name).read_text(), "Fields of the data")
+            assert f"The fields of {about}" in fields
+            rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", fields)[1:]]
+            assert {row[0]: row[1] for row in rows} == {
+                "age": "number", "crp": "number", "fever": "boolean", "ward": "category"
+            }  # fmt: skip
+            assert rows[0][0] == "crp"  # what tells the sick from the healthy drives the model
+            weights = [float(row[4]) for row in rows]
+            assert weights == sorted(weights, reverse=True)
+            shown = {row[0]: row[3] for row in rows}
+            assert re.fullmatch(r"yes in \d+%", shown["fever"])
+            assert re.fullmatch(r"(north|south) \d+%, (north|south) \d+%", shown["ward"])
+            assert all(row[2] == "0%" for row in rows)
+            assert f"{table['crp'].max():g}" not in fields  # the extremes are single patients
+
+
+def test_fields_of_few_cases_and_of_gaps_are_described_without_a_range() -> None:
+    frame = pd.DataFrame({"x": ["1", "?"] * 15, "y": ["2"] * 30, "k": [*"aabbccddeeffgghh" * 2][:30]})
+    data = Dataset(Records.from_table(frame), np.arange(30) % 2, classes=("n", "y"))
+    table = fields.section(data.cases, Judged(data, pd.DataFrame(), None, {}), "the data")[0]  # type: ignore[arg-type]
+    assert isinstance(table, Table)
+    assert table.header[-1] == "Values"  # a model that does not explain itself has no weights
+    assert [row[2:] for row in table.rows[:2]] == [["50%", "1 different, median 1"], ["0%", "1 different, median 2"]]
+    assert table.rows[2][3].endswith("and 2 more")
