@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +13,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.dataset import Dataset
-from medtasks.model import Context
+from medtasks.model import Context, Model
 from medtasks.predictor import Predictor, stacked
 from medtasks.preparing import Prepared
 from medtasks.registry import aside
 from medtasks.task import Outputs
+
+FITTED = "fitted"
+"""The folder of a checkpoint that holds a fitted model, beside what the model itself left there."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +48,44 @@ class Answered:
 
 
 def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) -> Predictor:
-    """Fit the model and fix its decision on validation."""
-    task, model = prepared.task, prepared.model(prepared.config)
-    with aside():
-        model.fit(train, valid, context=context)
+    """Fit the model and fix its decision on validation.
+
+    Where the context has a checkpoint, the fitted model is kept there and read back instead of being fitted again.
+    """
+    task, kept = prepared.task, context.checkpoint / FITTED if context.checkpoint else None
+    model = prepared.model(prepared.config) if kept is None or not kept.is_dir() else _read(prepared, kept, context)
+    if kept is None or not kept.is_dir():
+        with aside():
+            model.fit(train, valid, context=context)
+        if kept is not None:
+            _keep(model, kept, context)
     blank = Predictor(task, model, prepared.model_id, Outputs.of(train), task.schema(train, prepared.options))
     decision = task.decide(valid, blank.scores(valid.cases, context=context), prepared.options)
     return replace(blank, decision=decision)
+
+
+def fitted(checkpoint: Path) -> int:
+    """Count the models that an interrupted run has kept whole."""
+    return len(list(checkpoint.glob(f"*/{FITTED}")))
+
+
+def _keep(model: Model, place: Path, context: Context) -> None:
+    """Write a fitted model; the folder appears when it is whole."""
+    fresh = place.with_name(f"{place.name}.writing")
+    shutil.rmtree(fresh, ignore_errors=True)
+    (fresh / "model").mkdir(parents=True)
+    with aside():
+        model.save(fresh / "model")
+    (fresh / "used.json").write_text(json.dumps(context.used), encoding="utf-8")
+    fresh.rename(place)
+
+
+def _read(prepared: Prepared, place: Path, context: Context) -> Model:
+    with aside():
+        model = prepared.model.load(place / "model", context=context)
+    model.config = prepared.config
+    context.used.update(json.loads((place / "used.json").read_text(encoding="utf-8")))
+    return model
 
 
 def cross_fit(prepared: Prepared, context: Context) -> Answered:

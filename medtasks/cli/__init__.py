@@ -9,7 +9,7 @@ import traceback
 from medtasks.errors import Interrupted, MedtasksError, suggest
 
 INTERRUPTED = Interrupted.exit_code
-STOPPED = "no half result was left; a long training goes on with the same command and --resume"
+STOPPED = "no half result was left; fits that had ended, and what a model kept, are used again by --resume"
 
 
 def main() -> None:

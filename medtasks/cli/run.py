@@ -105,6 +105,8 @@ def run(  # one parameter per option: that is how typer reads a command
         return
     if not as_json:
         output.note(f"Training {prepared.model_id}; {len(prepared.dataset)} cases in all.")
+    if resume and (found := pipeline.going_on(prepared)):
+        output.note(f"note: {found}")
     done = pipeline.run(prepared, resume=resume, progress=bars)
     if as_json:
         output.emit_json(done.summary)

@@ -350,6 +350,51 @@ def test_an_interrupted_run_is_resumed(
     assert {path.name for path in tmp_path.iterdir()} == {"site", "r"}
 
 
+STOPS_IN_THE_THIRD_FOLD = """
+import os, pathlib
+from acme_base import It as Base
+class It(Base):
+    def fit(self, train, valid, *, context):
+        count = pathlib.Path("fits")
+        fits = count.read_text() if count.exists() else ""
+        count.write_text(fits + "x")
+        if len(fits) == 2:
+            os._exit(77)
+        super().fit(train, valid, context=context)
+        context.used["fit"] = len(fits)
+"""
+
+
+def test_finished_folds_of_any_model_are_not_fitted_again(
+    plugins: Any, constant: str, shell: Cli, records_csv: Path, tmp_path: Path
+) -> None:
+    plugins.model("acme-base", constant)
+    plugins.model("acme-stops", STOPS_IN_THE_THIRD_FOLD)
+    command = ("run", "diagnosis", "--data", records_csv, "--model", "acme-stops", "--folds", "4", "--out", "r")
+    assert shell(*command).code == 77
+    done = shell(*command, "--resume")
+    assert done.code == 0, done.err
+    assert "note: 2 of 5 fits were finished and are not repeated." in done.err
+    assert (tmp_path / "fits").read_text() == "x" * 6  # 3 before; then the third again, the fourth, the final one
+    whole = shell(*command[:-1], "whole")  # in one go
+    assert whole.code == 0, whole.err
+    for name in ("predictions.csv", "metrics.json"):
+        assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_model_of_which_nothing_was_kept_is_told_to_start_anew(
+    plugins: Any, constant: str, shell: Cli, records_csv: Path, tmp_path: Path
+) -> None:
+    plugins.model("acme-base", constant)
+    plugins.model("acme-stops", STOPS_IN_THE_THIRD_FOLD.replace("len(fits) == 2", "len(fits) == 0"))
+    command = ("run", "diagnosis", "--data", records_csv, "--model", "acme-stops", "--folds", "2", "--out", "r")
+    assert shell(*command).code == 77
+    done = shell(*command, "--resume")
+    assert done.code == 0, done.err
+    assert "it starts anew" in done.err
+
+
 def test_the_reader_of_a_pipe_may_leave(environment: dict[str, str], tmp_path: Path) -> None:
     read, write = os.pipe()
     child = subprocess.Popen(
