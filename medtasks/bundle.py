@@ -203,8 +203,9 @@ def _stored(predictor: Predictor) -> Stored:
 
 
 def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Context) -> Predictor:
+    name = registry.of_distribution("model", stored.id, stored.plugin.rpartition(" ")[0])
     try:
-        task, kind = load_task(manifest.task), model_class(stored.id)
+        task, kind = load_task(manifest.task), model_class(name)
         config = configure(kind, stored.config, stored.id)
     except UsageError as error:  # no mistake of the user's: this machine lacks what the bundle was made with
         raise PluginError(
@@ -218,12 +219,12 @@ def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Conte
     except Exception as error:  # a plugin raises what it likes on a file that another version of it wrote
         raise BundleError(
             f"the model in {folder} cannot be read ({type(error).__name__}): it was written by "
-            f"{stored.plugin}, here is {registry.find('model', stored.id).origin}",
+            f"{stored.plugin}, here is {registry.find('model', name).origin}",
             hint="install the version that wrote it, or train again",
         ) from error
     model.config = config
     outputs = Outputs(tuple(manifest.names), tuple(manifest.classes), tuple(manifest.kinds))
-    return Predictor(task, model, stored.id, outputs, manifest.input, stored.decision)
+    return Predictor(task, model, name, outputs, manifest.input, stored.decision)
 
 
 def _find(folder: Path) -> Path:

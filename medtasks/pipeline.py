@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from medtasks import bundle, record
+from medtasks import bundle, record, registry
 from medtasks.errors import UsageError
 from medtasks.model import Context, Progress, model_class
 from medtasks.predictor import Predictor
@@ -122,7 +122,7 @@ def _folder(prepared: Prepared) -> Path:
 
 
 def _baseline(prepared: Prepared) -> Prepared:
-    name = prepared.task.baselines[prepared.dataset.cases.kind]
+    name = registry.own_model(type(prepared.task), prepared.task.baselines[prepared.dataset.cases.kind])
     model = model_class(name)
     return replace(prepared, model=model, model_id=name, config=model.Config())
 
