@@ -251,7 +251,7 @@ def _refuse_settled(task: Task, trained: Any, chosen: Any) -> None:
     for name in sorted(task.settled):
         if getattr(chosen, name) != getattr(trained, name):
             raise UsageError(
-                f"--{name} was settled when the model was trained",
+                f"--{name.replace('_', '-')} was settled when the model was trained",
                 hint="train again with it; a model is judged as it decides",
             )
 

@@ -16,7 +16,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
-from medtasks.cases.image_files import ImageError, Pixels, as_float, decode, is_grey, is_image, resize
+from medtasks.cases.image_files import (
+    Deep,
+    ImageError,
+    Pixels,
+    Range,
+    as_float,
+    bits_used,
+    decode,
+    is_grey,
+    is_image,
+    resize,
+    scaled,
+    stored,
+)
 from medtasks.cases.tables import is_missing, is_table, iterate_table
 from medtasks.errors import DataError, UsageError, suggest
 
@@ -29,12 +42,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a first look at an image tells: its size in pixels, whether it is grey, its content's hash."""
+    """What a first look at an image tells.
+
+    ``height`` and ``width`` in pixels, whether it is ``grey``, its content's hash as ``digest``, and the ``bits`` that
+    it uses as `medtasks.cases.image_files.bits_used` tells them.
+    """
 
     height: int
     width: int
     grey: bool
     digest: str
+    bits: int = 0
 
 
 class Images(Cases):
@@ -49,6 +67,8 @@ class Images(Cases):
         floating point in [0, 1].
     facts
         What `inspect` told about each image; found out when first needed where None.
+    within
+        The values that count as black and white in images of more than 8 bits; see `decode`.
 
     Examples
     --------
@@ -64,11 +84,13 @@ class Images(Cases):
         ids: Sequence[str] | npt.NDArray[Any],
         items: Sequence[Path | Pixels] | Pixels,
         facts: Sequence[ImageFacts] | None = None,
+        within: Range | None = None,
     ) -> None:
         super().__init__(ids)
         if len(ids) != len(items):
             raise ValueError(f"{len(ids)} ids for {len(items)} images")
         self._items = items
+        self._within = within
         self._rows = np.arange(len(items))
         self._facts = list(facts) if facts is not None else None
 
@@ -76,11 +98,12 @@ class Images(Cases):
         """Return the given images, in the given order, without reading them."""
         part = object.__new__(type(self))
         part.ids, part._items, part._rows = self.ids[rows], self._items, self._rows[rows]
+        part._within = self._within
         part._facts = [self._facts[i] for i in rows] if self._facts is not None else None
         return part
 
     def schema(self) -> Schema:
-        """Describe the images: ``channels`` (1 where all are grey, else 3) and the median ``size``."""
+        """Describe the images: ``channels`` (1 where all are grey, else 3), the median size, the declared range."""
         facts = self.facts()
         sizes = np.array([(fact.height, fact.width) for fact in facts])
         height, width = np.median(sizes, axis=0).astype(int).tolist()
@@ -89,6 +112,7 @@ class Images(Cases):
             "channels": 1 if all(fact.grey for fact in facts) else 3,
             "height": height,
             "width": width,
+            **({} if self._within is None else {"within": list(self._within)}),
         }
 
     def digests(self) -> list[str]:
@@ -98,22 +122,26 @@ class Images(Cases):
     def facts(self) -> list[ImageFacts]:
         """Return each image's size, colour and digest, decoding them all once."""
         if self._facts is None:
-            self._facts = list(parallel(lambda i: inspect(self.pixels(i)), range(len(self))))
+            self._facts = list(parallel(lambda i: inspect(self._stored(i), self._within), range(len(self))))
         return self._facts
 
     def pixels(self, row: int) -> Pixels:
-        """Return one image as it is stored: (height, width, channels).
+        """Return one image, scaled by the declared range if there is one: (height, width, channels).
 
         Raises
         ------
         DataError
             If the image's file has changed or vanished since it was first read.
         """
+        return scaled(self._stored(row), self._within)
+
+    def _stored(self, row: int) -> Pixels | Deep:
         item: Path | Pixels = self._items[self._rows[row]]
         if not isinstance(item, Path):
-            return item if item.ndim == 3 else item[:, :, None]
+            pixels = item if item.ndim == 3 else item[:, :, None]
+            return Deep(pixels) if pixels.dtype == np.uint16 else pixels
         try:
-            return decode(item)
+            return stored(item)
         except ImageError as error:
             raise DataError(
                 f"image {self.ids[row]!r} could be read before and now cannot: {error}",
@@ -152,28 +180,31 @@ class Images(Cases):
     @classmethod
     def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
         """Read a file, a folder, a glob, a manifest (column ``path``) or an ``.npz``; see `Cases.read`."""
-        # Any image that decodes can be brought to what a model wants: the schema only names a manifest's columns.
+        # Any image that decodes can be brought to what a model wants: the schema only names a manifest's columns, and
+        # what counted as black and white in training.
+        within = _range_of(schema)
         if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".npz":
-            yield from _read_arrays(cls, Path(source), chunk)
+            yield from _read_arrays(cls, Path(source), chunk, within)
             return
         columns = schema.get("path", "path"), schema.get("id", "id")
         for ids, paths in _locate(source, chunk, columns):
-            yield from _read_files(cls, ids, paths)
+            yield from _read_files(cls, ids, paths, within)
 
 
-def inspect(pixels: Pixels) -> ImageFacts:
+def inspect(image: Pixels | Deep, within: Range | None = None) -> ImageFacts:
     """Look at one image's pixels."""
+    pixels = scaled(image, within)
     whole = hashlib.sha256(repr((pixels.shape, pixels.dtype.str)).encode())
     whole.update(np.ascontiguousarray(pixels).tobytes())
-    return ImageFacts(pixels.shape[0], pixels.shape[1], is_grey(pixels), whole.hexdigest())
+    return ImageFacts(pixels.shape[0], pixels.shape[1], is_grey(pixels), whole.hexdigest(), bits_used(image))
 
 
-def inspect_files(paths: Sequence[Path]) -> Iterator[ImageFacts | ImageError]:
+def inspect_files(paths: Sequence[Path], within: Range | None = None) -> Iterator[ImageFacts | ImageError]:
     """Decode each file once, in parallel, and tell its facts or why it cannot be used."""
 
     def look(path: Path) -> ImageFacts | ImageError:
         try:
-            return inspect(decode(path))
+            return inspect(stored(path), within)
         except ImageError as error:
             return error
 
@@ -264,12 +295,19 @@ def _of_manifest(
     return ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)], paths
 
 
-def _read_files(cls: type[Images], ids: list[str], paths: list[Path | None]) -> Iterator[Reading[Any]]:
+def _range_of(schema: Schema) -> Range | None:
+    low, high = schema.get("within") or (None, None)
+    return None if low is None or high is None else (float(low), float(high))
+
+
+def _read_files(
+    cls: type[Images], ids: list[str], paths: list[Path | None], within: Range | None
+) -> Iterator[Reading[Any]]:
     def look(path: Path | None) -> Pixels | str:
         if path is None:
             return "the row has no path"
         try:
-            return decode(path)
+            return decode(path, within)
         except ImageError as error:
             return str(error)
 
@@ -291,7 +329,7 @@ def _reading(cls: type[Images], ids: list[str], found: list[Pixels | str]) -> Re
     return Reading(tuple(ids), tuple(item if isinstance(item, str) else None for item in found), cases)
 
 
-def _read_arrays(cls: type[Images], path: Path, chunk: int) -> Iterator[Reading[Any]]:
+def _read_arrays(cls: type[Images], path: Path, chunk: int, within: Range | None) -> Iterator[Reading[Any]]:
     """Read every image of an ``.npz``: the key ``images``, or MedMNIST's train, val and test in this order."""
     arrays = load_npz(path)
     keys = [key for key in ("images", "train_images", "val_images", "test_images") if key in arrays]
@@ -302,7 +340,7 @@ def _read_arrays(cls: type[Images], path: Path, chunk: int) -> Iterator[Reading[
         for start in range(0, len(images), chunk):
             part = images[start : start + chunk]
             ids = [f"{key.removesuffix('_images')}-{start + i}" for i in range(len(part))]
-            yield Reading(tuple(ids), (None,) * len(ids), cls(ids, part))
+            yield Reading(tuple(ids), (None,) * len(ids), cls(ids, part, within=within))
 
 
 def load_npz(path: Path) -> dict[str, Pixels]:

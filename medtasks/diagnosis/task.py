@@ -49,7 +49,7 @@ class Diagnosis(Task):
     }
     demo: ClassVar[str] = "phantom"
     demo_config: ClassVar[Mapping[str, Any]] = {"members": 1, "epochs": 16, "batch": 16, "least_steps": 0}
-    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "positive"})
+    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "positive", "pixel_range"})
     not_for: ClassVar[tuple[str, ...]] = (
         "It is no medical device. It supports a physician's judgement in research and never replaces it.",
         "What was measured holds for cases like those judged; other hospitals, scanners, age groups or disease "
