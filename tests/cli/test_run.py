@@ -293,8 +293,9 @@ class It(Base):
 """
 
 
-def test_ctrl_c_is_130_and_leaves_nothing(
-    plugins: Any, constant: str, environment: dict[str, str], records_csv: Path, tmp_path: Path
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_is_130_and_sigterm_143_and_nothing_is_left(
+    plugins: Any, constant: str, environment: dict[str, str], records_csv: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     plugins.model("acme-base", constant)
     plugins.model("acme-waits", WAITS)
@@ -310,15 +311,53 @@ def test_ctrl_c_is_130_and_leaves_nothing(
             line = child.stderr.readline()
             assert line, f"it ended before it trained: {said}"
             said += line
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         out, err = child.communicate(timeout=30)
     finally:
         child.kill()
-    assert child.returncode == 130
+    assert child.returncode == code
     assert out == ""
     assert "error: interrupted" in err
     assert "Traceback" not in err
     assert {path.name for path in tmp_path.iterdir()} == {"site"}
+
+
+SLOW = """
+import time
+from acme_base import It as Base
+class It(Base):
+    def predict(self, cases, *, context):
+        if context.checkpoint is None and len(cases) == 90:
+            print("answering", flush=True)
+            time.sleep(60)
+        return super().predict(cases, context=context)
+"""
+
+
+def test_sigterm_while_predicting_leaves_no_half_file(
+    plugins: Any, constant: str, environment: dict[str, str], records_csv: Path, tmp_path: Path, cli: Cli
+) -> None:
+    plugins.model("acme-base", constant)
+    plugins.model("acme-slow", SLOW)
+    done = cli(
+        "run", "diagnosis", "--data", records_csv, "--model", "acme-slow", "--folds", "1", "--out", tmp_path / "r"
+    )
+    assert done.code == 0, done.err
+    child = subprocess.Popen(
+        [sys.executable, "-c", "from medtasks.cli import main; main()", "predict", "r", records_csv, "-o", "p.csv"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert child.stderr is not None
+    try:
+        assert child.stderr.readline() == "answering\n"
+        assert (tmp_path / ".p.csv.writing").exists()
+        child.terminate()
+        _, err = child.communicate(timeout=30)
+    finally:
+        child.kill()
+    assert child.returncode == 143
+    assert "error: interrupted" in err
+    assert {path.name for path in tmp_path.iterdir()} == {"site", "r"}
 
 
 RESUMES = """
@@ -406,6 +445,16 @@ def test_the_reader_of_a_pipe_may_leave(environment: dict[str, str], tmp_path: P
     _, err = child.communicate(timeout=60)
     assert err == ""
     assert child.returncode == 0
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_stream_is_no_fault(environment: dict[str, str], closed: int) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", "from medtasks.cli import main; main()", "models"],
+        capture_output=True, text=True, env=environment, preexec_fn=lambda: os.close(closed), check=False,
+    )  # fmt: skip
+    assert (child.returncode, child.stderr) == (0, "")
+    assert ("diagnosis.linear-record" in child.stdout) == (closed == 2)
 
 
 def test_ctrl_c_inside_a_command_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
