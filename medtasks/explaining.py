@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks import bundle, fields
-from medtasks.cases import Images, Molecules, Records
+from medtasks.cases import Images, Molecules, Records, Source
 from medtasks.cases.image_files import as_float
 from medtasks.model import Context, Progress
 from medtasks.predictor import Predictor
@@ -31,8 +31,8 @@ _LEGENDS = {
 
 
 def write(
-    place: Path,
-    source: str,
+    predictor: Predictor,
+    source: Source,
     out: Path,
     *,
     target: str | None = None,
@@ -47,11 +47,10 @@ def write(
     Returns
     -------
     dict
-        ``report``, ``values``, ``explained``, ``invalid`` as the CLI prints them.
+        ``report``, ``values`` (None where nothing was explained), ``explained``, ``invalid`` as the CLI prints them.
     """
     bundle.check_target(out, FILES)
     context = Context(device=device, progress=progress or Progress())
-    predictor = bundle.load(place, context=context)
     drawn: list[Figure | Picture] = []
     values: list[tuple[str, str, np.ndarray[Any, Any]]] = []
     invalid: list[tuple[str, str]] = []
@@ -72,11 +71,11 @@ def write(
             if len(drawn) < SHOWN:
                 drawn.append(_draw(reading.cases, row, decided, value, answers.iloc[row]))
     with bundle.replacing(out, FILES) as fresh:
-        name = _write_values(fresh, values, parts, predictor.schema["kind"])
+        name = _write_values(fresh, values, parts, predictor.schema["kind"]) if values else None
         (fresh / "report.html").write_text(_page(predictor, drawn, len(values), invalid), encoding="utf-8")
     return {
         "report": str(out / "report.html"),
-        "values": str(out / name),
+        "values": str(out / name) if name else None,
         "explained": len(values),
         "invalid": len(invalid),
     }
