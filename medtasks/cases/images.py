@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +12,6 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.image_files import (
@@ -25,13 +23,12 @@ from medtasks.cases.image_files import (
     bits_used,
     decode,
     is_grey,
-    is_image,
     resize,
     scaled,
     stored,
 )
-from medtasks.cases.tables import is_missing, is_table, iterate_table
-from medtasks.errors import DataError, UsageError, suggest
+from medtasks.cases.image_places import locate
+from medtasks.errors import BundleError, DataError
 
 CHUNK_BYTES = 256 * 2**20
 """Decoded pixels held at a time when predicting; a chunk of large images is cut short here."""
@@ -178,6 +175,11 @@ class Images(Cases):
         return out
 
     @classmethod
+    def check_schema(cls, schema: Schema) -> None:
+        """Refuse a range that is none."""
+        _range_of(schema)
+
+    @classmethod
     def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
         """Read a file, a folder, a glob, a manifest (column ``path``) or an ``.npz``; see `Cases.read`."""
         # Any image that decodes can be brought to what a model wants: the schema only names a manifest's columns, and
@@ -187,7 +189,7 @@ class Images(Cases):
             yield from _read_arrays(cls, Path(source), chunk, within)
             return
         columns = schema.get("path", "path"), schema.get("id", "id")
-        for ids, paths in _locate(source, chunk, columns):
+        for ids, paths in locate(source, chunk, columns):
             yield from _read_files(cls, ids, paths, within)
 
 
@@ -209,26 +211,6 @@ def inspect_files(paths: Sequence[Path], within: Range | None = None) -> Iterato
             return error
 
     yield from parallel(look, paths)
-
-
-def find_images(folder: Path) -> list[Path]:
-    """List the image files below a folder, sorted, hidden ones left out; linked folders are followed once."""
-    found: list[Path] = []
-    seen = {folder.resolve()}
-    for here, folders, files in os.walk(folder, followlinks=True):
-        links = {name: Path(here, name).resolve() for name in folders if Path(here, name).is_symlink()}
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and links.get(name) not in seen)
-        seen.update(links.values())
-        found += [Path(here, name) for name in sorted(files) if not name.startswith(".") and is_image(Path(here, name))]
-    return found
-
-
-def manifest_paths(table: pd.DataFrame, root: Path, where: str, column: str = "path") -> list[Path | None]:
-    """Return the path in each row of a manifest, relative ones below ``root``; None where there is none."""
-    if column not in table.columns:
-        raise UsageError(f"{where} has no column {column!r}", hint=suggest(column, map(str, table.columns)))
-    missing = is_missing(table[column])
-    return [None if gone else root / str(value).strip() for value, gone in zip(table[column], missing, strict=True)]
 
 
 def parallel(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
@@ -256,48 +238,16 @@ def _with_channels(pixels: npt.NDArray[np.float32], channels: int) -> npt.NDArra
     return (pixels @ luma)[:, :, None]
 
 
-def _locate(source: Source, chunk: int, columns: tuple[str, str]) -> Iterator[tuple[list[str], list[Path | None]]]:
-    """Yield ids and paths, ``chunk`` at a time; ``columns`` are those of a manifest's paths and ids."""
-    if isinstance(source, pd.DataFrame):
-        for start in range(0, len(source), chunk):
-            yield _of_manifest(source[start : start + chunk], Path(), "the table", columns)
-        return
-    path = Path(source)
-    if path.is_dir():
-        files = find_images(path)
-        if not files:
-            raise DataError(f"no images in {path}", hint="give a folder of PNG, JPEG, TIFF, BMP or DICOM files")
-        ids = [file.relative_to(path).as_posix() for file in files]
-    elif is_table(path) and path.is_file():
-        for part in iterate_table(path, chunk):
-            yield _of_manifest(part, path.parent, str(path), columns)
-        return
-    elif path.exists():
-        files, ids = [path], [path.name]
-    else:
-        files = sorted(
-            Path(name)
-            for name in glob.glob(str(source), recursive=True)  # noqa: PTH207 (Path has no absolute globs)
-        )
-        if not files:
-            raise DataError(f"no file, folder or match for {str(source)!r}", hint="check the path")
-        ids = [file.as_posix() for file in files]
-    for start in range(0, len(files), chunk):
-        yield ids[start : start + chunk], list(files[start : start + chunk])
-
-
-def _of_manifest(
-    table: pd.DataFrame, root: Path, where: str, columns: tuple[str, str]
-) -> tuple[list[str], list[Path | None]]:
-    path, name = columns
-    paths = manifest_paths(table, root, where, path)
-    names = table[name if name in table.columns else path]
-    return ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)], paths
-
-
 def _range_of(schema: Schema) -> Range | None:
-    low, high = schema.get("within") or (None, None)
-    return None if low is None or high is None else (float(low), float(high))
+    if schema.get("within") is None:
+        return None
+    try:
+        low, high = map(float, schema["within"])
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not low < high:
+        raise BundleError("the range of pixels that the model needs cannot be read", hint="train the model again")
+    return low, high
 
 
 def _read_files(

@@ -13,13 +13,12 @@ import pandas as pd
 
 from medtasks.cases import Images, Records, Schema, Source
 from medtasks.cases.image_files import FLOATING, ImageError, Range
+from medtasks.cases.image_places import find_images, manifest_paths
 from medtasks.cases.images import (
     ImageFacts,
     check_image_array,
-    find_images,
     inspect_files,
     load_npz,
-    manifest_paths,
 )
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
 from medtasks.cases.tables import is_missing, is_table, read_table
