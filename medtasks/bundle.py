@@ -125,6 +125,7 @@ def load(folder: Path, *, context: Context | None = None) -> Predictor:
     place = _find(folder)
     _check_sums(place)
     manifest = _manifest(place)
+    _check_input(manifest)
     context = context or Context()
     baseline = _load_model(place / "baseline", manifest, manifest.baseline, context) if manifest.baseline else None
     predictor = _load_model(place / "model", manifest, manifest.model, context)
@@ -225,6 +226,16 @@ def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Conte
     model.config = config
     outputs = Outputs(tuple(manifest.names), tuple(manifest.classes), tuple(manifest.kinds))
     return Predictor(task, model, name, outputs, manifest.input, stored.decision)
+
+
+def _check_input(manifest: Manifest) -> None:
+    """Refuse a description of the input that nothing could be read by."""
+    try:
+        load_task(manifest.task).kind(str(manifest.input.get("kind"))).check_schema(manifest.input)
+    except UsageError as error:  # a task or a kind of cases that is not here
+        raise PluginError(
+            f"the bundle is of the task {manifest.task}: {error.message}", hint="install what it was made with"
+        ) from None
 
 
 def _find(folder: Path) -> Path:

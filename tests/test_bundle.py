@@ -16,6 +16,7 @@ import pytest
 
 import medtasks
 from medtasks import bundle
+from medtasks.cases import Images
 from medtasks.errors import BundleError, DataError, PluginError, UsageError
 from medtasks.model import Context
 
@@ -351,3 +352,26 @@ def test_a_model_of_the_same_name_from_elsewhere_does_not_read_a_bundle(bundle_c
     edit(bundle_copy, model={**content["model"], "plugin": "acme-linear 2.0"})
     with pytest.raises(PluginError, match=r"needs acme-linear 2\.0"):
         medtasks.load(bundle_copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fields": [{"name": "age", "type": "essay", "categories": [], "open": False}]}, "'essay'"),
+        ({"fields": [{"name": "age"}]}, "cannot be read"),
+        ({"fields": None}, "cannot be read"),
+    ],
+)
+def test_a_description_of_the_input_that_is_unknown_is_refused(
+    bundle_copy: Path, change: dict[str, Any], message: str
+) -> None:
+    content = json.loads((bundle_copy / "medtasks.json").read_text())
+    edit(bundle_copy, input={**content["input"], **change})
+    with pytest.raises(BundleError, match=message):
+        medtasks.load(bundle_copy)
+
+
+@pytest.mark.parametrize("within", [[1, 0], [0], "wide", [0, "x"]])
+def test_a_range_of_pixels_that_is_none_is_refused(within: Any) -> None:
+    with pytest.raises(BundleError, match="range of pixels"):
+        Images.check_schema({"kind": "images", "within": within})
