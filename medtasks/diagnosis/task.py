@@ -84,6 +84,7 @@ class Diagnosis(Task):
     def split(self, dataset: Dataset, plan: Plan, options: Any, seed: int) -> list[Fold]:
         """Follow the data's own split; else 5 folds for small tables, one stratified hold-out for the rest."""
         small = isinstance(dataset.cases, Records) and len(dataset) < SMALL
+        plan = replace(plan, even=True)
         folds = plan.folds or (1 if dataset.split is not None or not small else 5)
         if folds > 1:
             found = kfold(dataset.targets, dataset.groups, replace(plan, folds=folds), seed)
