@@ -60,6 +60,14 @@ def test_text_tells_the_result_and_the_next_command(cli: Cli, records_csv: Path,
     assert "note: column 'letter' is passed over" in done.err
 
 
+def test_a_run_longer_than_the_minutes_asked_says_so(cli: Cli, records_csv: Path, tmp_path: Path) -> None:
+    done = cli("run", "diagnosis", "--data", records_csv, *QUICK, "--out", tmp_path / "r", "--minutes", "0.0001")
+    assert done.code == 0, done.err
+    assert "longer than --minutes 0.0001" in done.err
+    easy = cli("run", "diagnosis", "--data", records_csv, *QUICK, "--out", tmp_path / "r", "--minutes", "60")
+    assert "--minutes" not in easy.err
+
+
 def test_the_result_folder_holds_what_is_promised(record_run: Path) -> None:
     assert {path.name for path in record_run.iterdir()} == {
         "bundle", "report.html", "metrics.json", "predictions.csv", "config.toml", "run.json",
@@ -88,9 +96,11 @@ def test_the_result_folder_holds_what_is_promised(record_run: Path) -> None:
         (["run", "diagnosis", *QUICK, "--ignore", "age,wrad"], "wrad", "did you mean 'ward'?"),
         (["run", "diagnosis", *QUICK, "--positive", "sik"], "sik", "did you mean 'sick'?"),
         (["run", "diagnosis", *QUICK, "--threshold", "best"], "'best'", "youden"),
-        (["run", "diagnosis", *QUICK, "--test", "1.5"], "test", "medtasks"),
+        (["run", "diagnosis", *QUICK, "--test", "1.5"], "test", "medtasks run --help"),
+        (["run", "diagnosis", *QUICK, "--valid", "0"], "valid", "medtasks run --help"),
+        (["run", "diagnosis", *QUICK, "--folds", "99"], "folds", "medtasks run --help"),
         (["run", "diagnosis", *QUICK, "--test", "0.6", "--valid", "0.5"], "nothing to train on", "test = 0.2"),
-        (["run", "diagnosis", *QUICK, "--seed", "-1"], "seed", "medtasks"),
+        (["run", "diagnosis", *QUICK, "--seed", "-1"], "seed", "medtasks run --help"),
         (["run", "diagnosis", *QUICK, "--resume"], "no interrupted run", "--resume"),
         (["run", "diagnosis", "--model", "linear-image"], "images", "medtasks models"),
         (["run", "diagnosis", *QUICK, "--device", "gpu"], "GPU", "--device cpu"),
