@@ -224,7 +224,9 @@ def evaluate(
         "seconds": round(time.time() - start, 1),
         "seed": seed,
     }
-    judged = Judged(dataset, answers, evaluation, predictor.decision, baseline)
+    judged = Judged(
+        dataset, answers, evaluation, predictor.decision, baseline, _explainer(predictor, dataset.cases, context)
+    )
     if out is not None:
         summary["report"] = str(_write(Path(out), predictor, judged, summary))
     return Evaluated(evaluation, baseline, answers, summary)
@@ -249,7 +251,7 @@ def _refuse_settled(task: Task, trained: Any, chosen: Any) -> None:
     for name in sorted(task.settled):
         if getattr(chosen, name) != getattr(trained, name):
             raise UsageError(
-                f"--{name} was settled when the model was trained",
+                f"--{name.replace('_', '-')} was settled when the model was trained",
                 hint="train again with it; a model is judged as it decides",
             )
 
@@ -258,9 +260,15 @@ def _loaded(predictor: AnyBundle, device: str) -> Predictor:
     return predictor if isinstance(predictor, Predictor) else load(predictor, device=device)
 
 
+def _explainer(predictor: Predictor, cases: Cases, context: Context) -> Any:
+    if not predictor.model.explains():
+        return None
+    return lambda rows, targets: predictor.explain_rows(cases.take(rows), targets, context=context)
+
+
 def _write(folder: Path, predictor: Predictor, judged: Judged, summary: dict[str, Any]) -> Path:
     parts = {"evaluated": predictor.task.counts(judged.data)}
-    page = document.Page(predictor.task, predictor, judged.data, parts, 1, judged)
+    page = document.Page(predictor.task, predictor, judged.data, parts, 1, judged, judged.data)
     with bundle.replacing(folder, _EVALUATION) as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
         bundle.write_json(fresh / "metrics.json", {**summary, "report": str(folder / "report.html")})

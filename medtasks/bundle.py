@@ -125,6 +125,7 @@ def load(folder: Path, *, context: Context | None = None) -> Predictor:
     place = _find(folder)
     _check_sums(place)
     manifest = _manifest(place)
+    _check_input(manifest)
     context = context or Context()
     baseline = _load_model(place / "baseline", manifest, manifest.baseline, context) if manifest.baseline else None
     predictor = _load_model(place / "model", manifest, manifest.model, context)
@@ -203,8 +204,9 @@ def _stored(predictor: Predictor) -> Stored:
 
 
 def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Context) -> Predictor:
+    name = registry.of_distribution("model", stored.id, stored.plugin.rpartition(" ")[0])
     try:
-        task, kind = load_task(manifest.task), model_class(stored.id)
+        task, kind = load_task(manifest.task), model_class(name)
         config = configure(kind, stored.config, stored.id)
     except UsageError as error:  # no mistake of the user's: this machine lacks what the bundle was made with
         raise PluginError(
@@ -218,12 +220,22 @@ def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Conte
     except Exception as error:  # a plugin raises what it likes on a file that another version of it wrote
         raise BundleError(
             f"the model in {folder} cannot be read ({type(error).__name__}): it was written by "
-            f"{stored.plugin}, here is {registry.find('model', stored.id).origin}",
+            f"{stored.plugin}, here is {registry.find('model', name).origin}",
             hint="install the version that wrote it, or train again",
         ) from error
     model.config = config
     outputs = Outputs(tuple(manifest.names), tuple(manifest.classes), tuple(manifest.kinds))
-    return Predictor(task, model, stored.id, outputs, manifest.input, stored.decision)
+    return Predictor(task, model, name, outputs, manifest.input, stored.decision)
+
+
+def _check_input(manifest: Manifest) -> None:
+    """Refuse a description of the input that nothing could be read by."""
+    try:
+        load_task(manifest.task).kind(str(manifest.input.get("kind"))).check_schema(manifest.input)
+    except UsageError as error:  # a task or a kind of cases that is not here
+        raise PluginError(
+            f"the bundle is of the task {manifest.task}: {error.message}", hint="install what it was made with"
+        ) from None
 
 
 def _find(folder: Path) -> Path:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medtasks import fields
+from medtasks.cases import Records
 from medtasks.dataset import Dataset
 from medtasks.predictor import Predictor
 from medtasks.report import html
@@ -27,6 +29,8 @@ class Page:
     parts: Mapping[str, Mapping[str, int]]
     folds: int
     judged: Judged
+    described: Dataset
+    """The cases that the table of fields is about: those trained on, or those judged."""
 
 
 def render(page: Page, *, public: bool = False) -> str:
@@ -34,6 +38,7 @@ def render(page: Page, *, public: bool = False) -> str:
     sections = [
         *page.task.sections(page.judged),
         _data(page, public),
+        *_fields(page),
         _made(page),
         Section("What it is not for", [Bullets(page.task.not_for)]),
     ]
@@ -160,6 +165,14 @@ def _data(page: Page, public: bool) -> Section:
         blocks.append(Text(f"{len(origin.remarks)} rows deserve a look; remarks.csv lists them all. The first:"))
         blocks.append(Table(["Row", "Remark"], origin.remarks[:INVALID_SHOWN], numeric=False))
     return Section("Data and split", blocks)
+
+
+def _fields(page: Page) -> list[Section]:
+    cases = page.described.cases
+    if not isinstance(cases, Records):
+        return []
+    part = "the cases judged" if _evaluated(page) else "the training part" if page.folds == 1 else "the data"
+    return [Section("Fields of the data", fields.section(cases, page.judged, part))]
 
 
 def _made(page: Page) -> Section:

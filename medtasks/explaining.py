@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks import bundle
-from medtasks.cases import Images, Molecules
+from medtasks import bundle, fields
+from medtasks.cases import Images, Molecules, Records, Source
 from medtasks.cases.image_files import as_float
 from medtasks.model import Context, Progress
 from medtasks.predictor import Predictor
@@ -19,19 +19,20 @@ from medtasks.report.blocks import Block, Figure, Picture, Row, Section, Table, 
 
 SHOWN = 200
 """Cases drawn in the report; the file of values holds them all."""
-LARGEST = 12
-"""Fields drawn of a record."""
 FILES = ("report.html", "values.npz", "values.csv")
 """What may stand in the folder of an explanation; the first always does."""
 _LEGENDS = {
-    "images": "Bright areas speak for it.",
+    "images": "Left stands the image, right the same under what spoke for the answer.",
     "molecules": "Atoms in orange raise the prediction, atoms in blue lower it.",
+    "records": "Beside each field stands the case's own value, as the data give it; orange speaks for the answer, blue "
+    "against it. Cases stand in the order of the input, in each the most telling fields first, at most "
+    f"{fields.LARGEST} of them.",
 }
 
 
 def write(
-    place: Path,
-    source: str,
+    predictor: Predictor,
+    source: Source,
     out: Path,
     *,
     target: str | None = None,
@@ -46,12 +47,11 @@ def write(
     Returns
     -------
     dict
-        ``report``, ``values``, ``explained``, ``invalid`` as the CLI prints them.
+        ``report``, ``values`` (None where nothing was explained), ``explained``, ``invalid`` as the CLI prints them.
     """
     bundle.check_target(out, FILES)
     context = Context(device=device, progress=progress or Progress())
-    predictor = bundle.load(place, context=context)
-    drawn: list[Block] = []
+    drawn: list[Figure | Picture] = []
     values: list[tuple[str, str, np.ndarray[Any, Any]]] = []
     invalid: list[tuple[str, str]] = []
     parts: tuple[str, ...] = ()
@@ -61,19 +61,21 @@ def write(
         if reading.cases is None:
             continue
         answers = predictor.answer(reading.cases, context=context)
+        explained: list[tuple[int, str, Any]] = []
         for found in predictor.explain(reading.cases, target, context=context):
             parts = found.parts
             rows = _rows(answers, found.target if target is None else None)
-            for row, name, value in zip(rows, found.ids, found.values, strict=True):
-                values.append((name, found.target, value))
-                if len(drawn) < SHOWN:
-                    drawn.append(_draw(reading.cases, row, found.target, value, parts, answers.iloc[row]))
+            explained += [(row, found.target, value) for row, value in zip(rows, found.values, strict=True)]
+        for row, decided, value in sorted(explained, key=lambda item: item[0]):  # they come class by class
+            values.append((str(reading.cases.ids[row]), decided, value))
+            if len(drawn) < SHOWN:
+                drawn.append(_draw(reading.cases, row, decided, value, answers.iloc[row]))
     with bundle.replacing(out, FILES) as fresh:
-        name = _write_values(fresh, values, parts, predictor.schema["kind"])
+        name = _write_values(fresh, values, parts, predictor.schema["kind"]) if values else None
         (fresh / "report.html").write_text(_page(predictor, drawn, len(values), invalid), encoding="utf-8")
     return {
         "report": str(out / "report.html"),
-        "values": str(out / name),
+        "values": str(out / name) if name else None,
         "explained": len(values),
         "invalid": len(invalid),
     }
@@ -86,7 +88,7 @@ def _rows(answers: pd.DataFrame, decided: str | None) -> npt.NDArray[np.int64]:
     return np.flatnonzero(answers["prediction"] == decided)
 
 
-def _draw(cases: Any, row: int, target: str, value: Any, parts: tuple[str, ...], answer: pd.Series[Any]) -> Block:
+def _draw(cases: Any, row: int, target: str, value: Any, answer: pd.Series[Any]) -> Figure | Picture:
     caption = f"{cases.ids[row]}: what speaks for {target}"
     if f"p_{target}" in answer:
         caption += f" (probability {answer[f'p_{target}']:.2f})"
@@ -96,15 +98,11 @@ def _draw(cases: Any, row: int, target: str, value: Any, parts: tuple[str, ...],
         return Figure(figures.molecule(cases.mol(row), value.tolist()), caption)
     if isinstance(cases, Images):
         image = as_float(cases.pixels(row))
-        return Row(
-            [
-                Picture(figures.overlay(image), f"{cases.ids[row]}"),
-                Picture(figures.overlay(image, value), caption),
-            ]
-        )
-    order = np.argsort(-np.abs(value), kind="stable")[:LARGEST]
-    names = parts or tuple(str(i) for i in range(len(value)))
-    return Figure(figures.bars({names[i]: float(value[i]) for i in order}, "contribution"), caption)
+        return Picture(figures.overlay(image, value), caption, wide=True)
+    if isinstance(cases, Records):
+        return fields.contributions(cases, row, value, caption)
+    order = np.argsort(-np.abs(value), kind="stable")[: fields.LARGEST]  # a kind of cases that a plugin brings
+    return Figure(figures.bars({str(i): float(value[i]) for i in order}, "contribution"), caption)
 
 
 def _write_values(folder: Path, values: list[tuple[str, str, Any]], parts: tuple[str, ...], kind: str) -> str:
@@ -130,14 +128,17 @@ def _write_values(folder: Path, values: list[tuple[str, str, Any]], parts: tuple
     return "values.npz"
 
 
-def _page(predictor: Predictor, drawn: list[Block], count: int, invalid: list[tuple[str, str]]) -> str:
-    sections = [Section("Cases", drawn or [Text("No case could be explained.")])]
+def _page(predictor: Predictor, drawn: list[Figure | Picture], count: int, invalid: list[tuple[str, str]]) -> str:
+    kind = predictor.schema["kind"]
+    shown: list[Block] = [Figure(figures.heat_scale(), figures.HEAT)] if kind == "images" and drawn else []
+    shown.append(Row(drawn, wide=kind != "molecules") if drawn else Text("No case could be explained."))
+    sections = [Section("Cases", shown)]
     if invalid:
         sections.append(Section("Rows that could not be used", [Table(["Row", "Reason"], invalid, numeric=False)]))
     lead = [
         f"What in each of {count} cases spoke for the answer of {predictor.model_id}.",
         "It shows what the model used, which need not be the cause. "
-        + _LEGENDS.get(predictor.schema["kind"], "Positive values speak for it, negative ones against it."),
+        + _LEGENDS.get(kind, "Positive values speak for it, negative ones against it."),
     ]
     if count > len(drawn):
         lead.append(f"The first {len(drawn)} are drawn; the file of values holds all.")

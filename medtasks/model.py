@@ -206,11 +206,13 @@ def configure(model: type[Model], settings: Mapping[str, Any], name: str) -> Con
     return checked(model.Config, settings, f"setting of {name}")
 
 
+LISTING = "`medtasks models NAME` and `medtasks tasks NAME` list the values"
+"""Where the values of hyper-parameters and of a task's options are told."""
 P = TypeVar("P", bound=pydantic.BaseModel)
 
 
-def checked(schema: type[P], values: Mapping[str, Any], what: str) -> P:
-    """Validate ``values`` against a pydantic model, telling the first fault as a `UsageError`.
+def checked(schema: type[P], values: Mapping[str, Any], what: str, *, listing: str = LISTING) -> P:
+    """Validate ``values`` against a pydantic model, the first fault being a `UsageError` with `listing` as its hint.
 
     >>> class Sizes(Config):
     ...     width: int = 3
@@ -231,5 +233,5 @@ def checked(schema: type[P], values: Mapping[str, Any], what: str) -> P:
         given = f", not {first['input']!r}" if not isinstance(first["input"], (dict, list)) else ""
         raise UsageError(
             f"{what} {where!r}: {message}{given}",
-            hint="`medtasks models NAME` and `medtasks tasks NAME` list the values",
+            hint=listing,
         ) from None

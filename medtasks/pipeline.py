@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 import tempfile
@@ -13,16 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from medtasks import bundle, record
+from medtasks import bundle, record, registry
 from medtasks.errors import UsageError
 from medtasks.model import Context, Progress, model_class
 from medtasks.predictor import Predictor
 from medtasks.preparing import Prepared
 from medtasks.task import Evaluation, Judged
-from medtasks.training import Answered, cross_fit, deploy
+from medtasks.training import Answered, cross_fit, deploy, fitted
 
 
 @dataclass(frozen=True)
@@ -106,32 +104,38 @@ def check_out(prepared: Prepared) -> None:
     bundle.check_target(_folder(prepared), record.FILES)
 
 
+def going_on(prepared: Prepared) -> str:
+    """Say what a resumed run finds of the interrupted one; nothing where there was none."""
+    checkpoint = _checkpoint(_folder(prepared))
+    if not checkpoint.is_dir():
+        return ""
+    whole = len(prepared.folds) + (len(prepared.folds) > 1)  # after cross-validation one more, fitted on all cases
+    if done := fitted(checkpoint):
+        return f"{done} of {whole} fits were finished and are not repeated."
+    if len(list(checkpoint.iterdir())) > 1:
+        return "no fit was finished; the model goes on from what it kept of the first."
+    return f"no fit was finished, and {prepared.model_id} keeps nothing of a fit that was cut short: it starts anew."
+
+
 def _folder(prepared: Prepared) -> Path:
     return Path(prepared.settings.out or _fresh_name(prepared.settings.task)).expanduser()
 
 
 def _baseline(prepared: Prepared) -> Prepared:
-    name = prepared.task.baselines[prepared.dataset.cases.kind]
+    name = registry.own_model(type(prepared.task), prepared.task.baselines[prepared.dataset.cases.kind])
     model = model_class(name)
     return replace(prepared, model=model, model_id=name, config=model.Config())
 
 
 def _explainer(prepared: Prepared, answered: Answered, context: Context) -> Any:
-    """Explain judged cases; only where one model answered them all, and brings an explanation."""
-    if len(prepared.folds) > 1 or not prepared.model.explains():
-        return None
-
-    def explain(rows: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        return answered.predictor.explain_rows(answered.data.cases.take(rows), targets, context=context)
-
-    return explain
+    """Explain judged cases, where the model brings an explanation."""
+    return functools.partial(answered.explain, context=context) if prepared.model.explains() else None
 
 
 @contextlib.contextmanager
 def _workspace(folder: Path, prepared: Prepared, resume: bool) -> Iterator[tuple[Path, Path]]:
     """Give a scratch folder, removed at the end, and a checkpoint folder, kept until the run succeeds."""
-    place = folder.absolute()
-    checkpoint = place.with_name(f".{place.name}.checkpoint")
+    checkpoint = _checkpoint(folder)
     key = {
         "settings": prepared.settings.model_dump(mode="json", exclude={"out"}),
         "data": prepared.dataset.digest(),
@@ -140,7 +144,8 @@ def _workspace(folder: Path, prepared: Prepared, resume: bool) -> Iterator[tuple
     if resume and not (checkpoint / "for.json").is_file():
         raise UsageError(
             f"there is no interrupted run to resume for {folder}",
-            hint="give the --out of the interrupted run, or leave --resume out",
+            hint="give the --out of the interrupted run, or leave --resume out: before the first fit has ended, a "
+            "model without checkpoints of its own leaves nothing to go on with",
         )
     if resume and json.loads((checkpoint / "for.json").read_text(encoding="utf-8")) != key:
         raise UsageError(
@@ -159,6 +164,11 @@ def _workspace(folder: Path, prepared: Prepared, resume: bool) -> Iterator[tuple
                 shutil.rmtree(checkpoint, ignore_errors=True)
             raise
     shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _checkpoint(folder: Path) -> Path:
+    place = folder.absolute()
+    return place.with_name(f".{place.name}.checkpoint")
 
 
 def _fresh_name(task: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,12 +150,7 @@ class Predictor:
                 )
             for row, value in zip(rows, values, strict=True):
                 found[row] = value
-        if len({np.shape(value) for value in found}) == 1:
-            return np.stack(found)
-        ragged = np.empty(len(found), dtype=object)  # molecules differ in their number of atoms
-        for place, value in enumerate(found):
-            ragged[place] = value
-        return ragged
+        return stacked(found)
 
     def _explain(self, cases: Cases, target: str | None, context: Context) -> Iterator[Explanation]:
         names = self.outputs.classes or self.outputs.names
@@ -192,3 +187,13 @@ class Predictor:
         table.insert(1, "status", ["ok" if error is None else "invalid" for error in reading.errors])
         table.insert(2, "error", [error or "" for error in reading.errors])
         return table
+
+
+def stacked(values: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return arrays as one array, of objects where they differ in shape."""
+    if len({np.shape(value) for value in values}) == 1:
+        return np.stack(values)
+    ragged = np.empty(len(values), dtype=object)  # molecules differ in their number of atoms
+    for place, value in enumerate(values):
+        ragged[place] = value
+    return ragged

@@ -44,7 +44,9 @@ def write(
     told: dict[str, Any],
 ) -> None:
     """Write everything into a fresh folder that takes the place of ``folder`` at the end."""
-    page = document.Page(prepared.task, predictor, prepared.dataset, prepared.parts, len(prepared.folds), judged)
+    data, folds = prepared.dataset, prepared.folds
+    described = data.take(folds[0].train) if len(folds) == 1 else data
+    page = document.Page(prepared.task, predictor, data, prepared.parts, len(folds), judged, described)
     with bundle.replacing(folder, FILES) as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
         bundle.save(predictor, fresh / "bundle", report=document.render(page, public=True))

@@ -115,6 +115,28 @@ def find(kind: str, name: str) -> Entry:
     return matches[0]
 
 
+def of_distribution(kind: str, name: str, distribution: str) -> str:
+    """Return the name under which `find` gives a distribution's entry, whoever else claims the plain name."""
+    plain = name.rpartition(":")[2]
+    owners = {_normal(entry.distribution) for entry in entries(kind) if entry.name == plain}
+    return plain if owners <= {_normal(distribution)} else f"{distribution}:{plain}"
+
+
+def own_model(task: type, name: str) -> str:
+    """Return the name of a model that a task relies on (its baseline): the one from the task's own distribution.
+
+    What stands beside every result must not depend on what else is installed. Where the task's distribution has no
+    such model, whoever offers it is taken.
+    """
+    place = f"{task.__module__}:{task.__qualname__}"
+    for entry in entries("task"):
+        if entry.target == place and any(
+            rival.name == name and rival.distribution == entry.distribution for rival in entries("model")
+        ):
+            return of_distribution("model", name, entry.distribution)
+    return name
+
+
 def aside() -> contextlib.AbstractContextManager[Any]:
     """Send what a plugin prints to stderr while the block runs: stdout is the result's."""
     return contextlib.redirect_stdout(sys.stderr)

@@ -80,7 +80,7 @@ def table_of(values: dict[str, Any], name: str) -> dict[str, Any]:
 
 def resolve(values: dict[str, Any]) -> Settings:
     """Check settings that come from a file, the command line or Python."""
-    settings = checked(Settings, values, "setting")
+    settings = checked(Settings, values, "setting", listing="`medtasks run --help` explains the settings")
     if settings.test + settings.valid >= 1:
         raise UsageError("test and valid together leave nothing to train on", hint="as in test = 0.2, valid = 0.15")
     return settings

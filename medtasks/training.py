@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,29 +13,52 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.dataset import Dataset
-from medtasks.model import Context
-from medtasks.predictor import Predictor
+from medtasks.model import Context, Model
+from medtasks.predictor import Predictor, stacked
 from medtasks.preparing import Prepared
 from medtasks.registry import aside
 from medtasks.task import Outputs
 
+FITTED = "fitted"
+"""The folder of a checkpoint that holds a fitted model, beside what the model itself left there."""
+
 
 @dataclass(frozen=True)
 class Answered:
-    """Answers to cases that the answering model did not see, with the model that was fitted last."""
+    """Answers to cases that the answering model did not see, with the model of each fold."""
 
     data: Dataset
     raw: npt.NDArray[Any]
     answers: pd.DataFrame
     fold_of: npt.NDArray[np.int64]
-    predictor: Predictor
+    predictors: tuple[Predictor, ...]
+
+    def explain(
+        self, rows: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], *, context: Context
+    ) -> npt.NDArray[Any]:
+        """Explain answers, each by the model that gave it; see `Predictor.explain_rows`."""
+        found: list[Any] = [None] * len(rows)
+        for fold, predictor in enumerate(self.predictors):
+            own = np.flatnonzero(self.fold_of[rows] == fold)
+            if len(own):
+                cases = self.data.cases.take(rows[own])
+                for place, value in zip(own, predictor.explain_rows(cases, targets[own], context=context), strict=True):
+                    found[place] = value
+        return stacked(found)
 
 
 def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) -> Predictor:
-    """Fit the model and fix its decision on validation."""
-    task, model = prepared.task, prepared.model(prepared.config)
-    with aside():
-        model.fit(train, valid, context=context)
+    """Fit the model and fix its decision on validation.
+
+    Where the context has a checkpoint, the fitted model is kept there and read back instead of being fitted again.
+    """
+    task, kept = prepared.task, context.checkpoint / FITTED if context.checkpoint else None
+    model = prepared.model(prepared.config) if kept is None or not kept.is_dir() else _read(prepared, kept, context)
+    if kept is None or not kept.is_dir():
+        with aside():
+            model.fit(train, valid, context=context)
+        if kept is not None:
+            _keep(model, kept, context)
     blank = Predictor(task, model, prepared.model_id, Outputs.of(train), task.schema(train, prepared.options))
     if model.left_out is None:
         raw = blank.scores(valid.cases, context=context)
@@ -42,19 +68,46 @@ def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) ->
     return replace(blank, decision=decision)
 
 
+def fitted(checkpoint: Path) -> int:
+    """Count the models that an interrupted run has kept whole."""
+    return len(list(checkpoint.glob(f"*/{FITTED}")))
+
+
+def _keep(model: Model, place: Path, context: Context) -> None:
+    """Write a fitted model; the folder appears when it is whole."""
+    fresh = place.with_name(f"{place.name}.writing")
+    shutil.rmtree(fresh, ignore_errors=True)
+    (fresh / "model").mkdir(parents=True)
+    with aside():
+        model.save(fresh / "model")
+    (fresh / "used.json").write_text(json.dumps(context.used), encoding="utf-8")
+    fresh.rename(place)
+
+
+def _read(prepared: Prepared, place: Path, context: Context) -> Model:
+    with aside():
+        model = prepared.model.load(place / "model", context=context)
+    model.config = prepared.config
+    context.used.update(json.loads((place / "used.json").read_text(encoding="utf-8")))
+    return model
+
+
 def cross_fit(prepared: Prepared, context: Context) -> Answered:
     """Fit on every fold and answer its test part, whose cases the fitted model never saw."""
-    raw, answers = [], []
+    raw, answers, predictors = [], [], []
     several = len(prepared.folds) > 1
     data = prepared.dataset
     for i, fold in enumerate(context.progress.track(prepared.folds, "folds") if several else prepared.folds):
         inner = _inside(context, f"fold-{i}")
         predictor = fit(prepared, data.take(fold.train), data.take(fold.valid), inner)
+        predictors.append(predictor)
         raw.append(predictor.scores(data.cases.take(fold.test), context=inner))
         answers.append(prepared.task.answer(raw[-1], predictor.outputs, predictor.decision))
     rows = np.concatenate([fold.test for fold in prepared.folds])
     numbers = np.repeat(np.arange(len(prepared.folds)), [len(fold.test) for fold in prepared.folds])
-    return Answered(data.take(rows), np.concatenate(raw), pd.concat(answers, ignore_index=True), numbers, predictor)
+    return Answered(
+        data.take(rows), np.concatenate(raw), pd.concat(answers, ignore_index=True), numbers, tuple(predictors)
+    )
 
 
 def deploy(prepared: Prepared, answered: Answered, context: Context) -> Predictor:
@@ -63,7 +116,7 @@ def deploy(prepared: Prepared, answered: Answered, context: Context) -> Predicto
     After cross-validation the decision is fixed on the out-of-fold answers to all cases.
     """
     if len(prepared.folds) == 1:
-        return answered.predictor
+        return answered.predictors[0]
     valid = prepared.folds[-1].valid  # goes on guarding against overfitting; no case is kept for a test
     train = np.setdiff1d(np.arange(len(prepared.dataset)), valid)
     predictor = fit(prepared, prepared.dataset.take(train), prepared.dataset.take(valid), _inside(context, "final"))

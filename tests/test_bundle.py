@@ -16,6 +16,7 @@ import pytest
 
 import medtasks
 from medtasks import bundle
+from medtasks.cases import Images
 from medtasks.errors import BundleError, DataError, PluginError, UsageError
 from medtasks.model import Context
 
@@ -310,6 +311,67 @@ def test_a_bundle_names_no_folder_of_the_machine_it_was_made_on(record_run: Path
 def test_a_plugin_that_cannot_be_loaded_is_no_damaged_bundle(bundle_copy: Path, plugins: Any) -> None:
     content = json.loads((bundle_copy / "medtasks.json").read_text(encoding="utf-8"))
     plugins.model("acme-bad", "raise RuntimeError('no licence')")
-    edit(bundle_copy, model={**content["model"], "id": "diagnosis.acme-bad"})
+    edit(bundle_copy, model={**content["model"], "id": "diagnosis.acme-bad", "plugin": "acme-bad 1.0"})
     with pytest.raises(PluginError, match="no licence"):
         bundle.load(bundle_copy)
+
+
+@pytest.fixture
+def thief(plugins: Any, constant: str) -> None:
+    """Install a stranger's package that claims the name of the core's own baseline."""
+    plugins.install("acme-thief", {"medtasks.models": {"diagnosis.linear-record": "acme_thief:It"}}, constant)
+
+
+@pytest.mark.usefixtures("thief")
+def test_a_stranger_with_the_baselines_name_blocks_no_bundle(
+    record_run: Path, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    predictor = medtasks.load(record_run)
+    assert type(predictor.model).__module__ == "medtasks.diagnosis.baseline"
+    assert predictor.predict(table)["p_sick"].nunique() > 10  # the stranger's answers would be all alike
+    again = bundle.load(bundle.save(predictor, tmp_path / "again"))
+    assert json.loads((tmp_path / "again" / "medtasks.json").read_text())["model"]["plugin"].startswith("medtasks ")
+    assert again.predict(table).equals(predictor.predict(table))
+
+
+@pytest.mark.usefixtures("thief")
+def test_a_stranger_with_the_baselines_name_blocks_no_run(records_csv: Path, tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="acme-thief and medtasks"):
+        medtasks.run("diagnosis", records_csv, out=tmp_path / "r", model="linear-record", folds=1)
+    names = ("acme-thief:diagnosis.linear-record", "medtasks:diagnosis.linear-record")
+    for name, made in zip(names, ("acme_thief", "medtasks.diagnosis.baseline"), strict=True):
+        done = medtasks.run("diagnosis", records_csv, out=tmp_path / made, model=name, folds=1)
+        loaded = medtasks.load(done.bundle)
+        assert loaded.baseline is not None
+        assert type(loaded.model).__module__ == made
+        assert type(loaded.baseline.model).__module__ == "medtasks.diagnosis.baseline"
+
+
+def test_a_model_of_the_same_name_from_elsewhere_does_not_read_a_bundle(bundle_copy: Path) -> None:
+    content = json.loads((bundle_copy / "medtasks.json").read_text())
+    edit(bundle_copy, model={**content["model"], "plugin": "acme-linear 2.0"})
+    with pytest.raises(PluginError, match=r"needs acme-linear 2\.0"):
+        medtasks.load(bundle_copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fields": [{"name": "age", "type": "essay", "categories": [], "open": False}]}, "'essay'"),
+        ({"fields": [{"name": "age"}]}, "cannot be read"),
+        ({"fields": None}, "cannot be read"),
+    ],
+)
+def test_a_description_of_the_input_that_is_unknown_is_refused(
+    bundle_copy: Path, change: dict[str, Any], message: str
+) -> None:
+    content = json.loads((bundle_copy / "medtasks.json").read_text())
+    edit(bundle_copy, input={**content["input"], **change})
+    with pytest.raises(BundleError, match=message):
+        medtasks.load(bundle_copy)
+
+
+@pytest.mark.parametrize("within", [[1, 0], [0], "wide", [0, "x"]])
+def test_a_range_of_pixels_that_is_none_is_refused(within: Any) -> None:
+    with pytest.raises(BundleError, match="range of pixels"):
+        Images.check_schema({"kind": "images", "within": within})

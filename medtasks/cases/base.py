@@ -74,6 +74,16 @@ class Cases(ABC):
             If the source as a whole cannot be read; a bad row is told in `Reading.errors` instead.
         """
 
+    @classmethod  # noqa: B027 (a kind whose schema is only its name needs no check)
+    def check_schema(cls, schema: Schema) -> None:
+        """Refuse a schema, read back from a bundle, that `read` could not follow.
+
+        Raises
+        ------
+        BundleError
+            Saying what is wrong with it.
+        """
+
     def digest(self) -> str:
         """Return one SHA-256 (hex) of all rows, in order."""
         whole = hashlib.sha256()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,19 @@ MAX_PIXELS = 100_000_000
 """Above this an image is refused: 10,000 x 10,000 is four times the largest detector in radiography."""
 
 Pixels = npt.NDArray[Any]
+Range = tuple[float, float]
+"""The values that count as black and as white in images of more than 8 bits."""
+
+
+FLOATING = 32
+"""What `bits_used` says of 32-bit values whose range means nothing by itself."""
+
+
+@dataclass(frozen=True)
+class Deep:
+    """Pixels of more than 8 bits as their file has them: uint16, or float32 of any range; see `scaled`."""
+
+    values: Pixels
 
 
 class ImageError(ValueError):
@@ -62,8 +76,16 @@ def is_image(path: Path) -> bool:
     return path.suffix == "" and _is_dicom(path)
 
 
-def decode(path: Path) -> Pixels:
+def decode(path: Path, within: Range | None = None) -> Pixels:
     """Read an image file.
+
+    Parameters
+    ----------
+    path
+        PNG, JPEG, TIFF, BMP or DICOM.
+    within
+        What 16-bit and 32-bit PNG and TIFF are scaled by; where None, 16 bits by the range of their type, 32 bits by
+        [0, 1] or, beyond it, by their own extremes. DICOM says by itself what is black and white.
 
     Returns
     -------
@@ -75,6 +97,11 @@ def decode(path: Path) -> Pixels:
     ImageError
         If the file is missing, empty, damaged, no image, too large, or has several frames.
     """
+    return scaled(stored(path), within)
+
+
+def stored(path: Path) -> Pixels | Deep:
+    """Read an image file without scaling its values; see `decode`."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -86,6 +113,27 @@ def decode(path: Path) -> Pixels:
     if data[128:132] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
         return _dicom(data)
     return _raster(data)
+
+
+def scaled(pixels: Pixels | Deep, within: Range | None) -> Pixels:
+    """Bring deep pixels to [0, 1], by the same rule for every image; leave others as they are."""
+    if not isinstance(pixels, Deep):
+        return pixels
+    values = pixels.values
+    if within is not None:
+        low, high = within
+        shares: Pixels = np.clip((values.astype(np.float32) - low) / (high - low), 0, 1).astype(np.float32)
+        return shares
+    return values if values.dtype == np.uint16 else _stretch(values)
+
+
+def bits_used(pixels: Pixels | Deep) -> int:
+    """Return how many bits the values of a deep image need; `FLOATING` for 32 bits beyond [0, 1], 0 for others."""
+    if not isinstance(pixels, Deep):
+        return 0
+    if pixels.values.dtype == np.uint16:
+        return int(pixels.values.max()).bit_length()
+    return FLOATING if pixels.values.min() < 0 or pixels.values.max() > 1 else 0
 
 
 def as_float(pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -127,7 +175,7 @@ def _is_dicom(path: Path) -> bool:
         return False
 
 
-def _raster(data: bytes) -> Pixels:
+def _raster(data: bytes) -> Pixels | Deep:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -148,25 +196,26 @@ def _raster(data: bytes) -> Pixels:
         raise ImageError(f"the image is damaged ({type(error).__name__})") from None
 
 
-def _pixels(image: Any) -> Pixels:
+def _pixels(image: Any) -> Pixels | Deep:
     mode = image.mode
     if mode in ("1", "L", "LA"):
         return np.asarray(image.convert("L"))[:, :, None]
     if mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16)[:, :, None]
+        return Deep(np.asarray(image).astype(np.uint16)[:, :, None])
     if mode in ("I", "F"):
-        return _stretch(np.asarray(image, dtype=np.float32))
+        values = np.asarray(image, dtype=np.float32)[:, :, None]
+        if not np.isfinite(values).all():
+            raise ImageError("the image holds values that are not numbers")
+        return Deep(values)
     return np.asarray(image.convert("RGB"))
 
 
 def _stretch(values: npt.NDArray[np.float32]) -> Pixels:
     """Bring 32-bit values, whose range means nothing by itself, to [0, 1] by their own extremes."""
-    if not np.isfinite(values).all():
-        raise ImageError("the image holds values that are not numbers")
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high <= 1:
-        return values[:, :, None]
-    return ((values - low) / max(high - low, 1e-12)).astype(np.float32)[:, :, None]
+        return values
+    return ((values - low) / max(high - low, 1e-12)).astype(np.float32)
 
 
 def _dicom(data: bytes) -> Pixels:
@@ -193,7 +242,9 @@ def _dicom(data: bytes) -> Pixels:
         raise
     except Exception as error:  # each decoder of pydicom raises errors of its own on damaged data
         raise ImageError(f"the DICOM image cannot be decoded ({type(error).__name__})") from None
-    pixels = _stretch(np.asarray(values, dtype=np.float32))
+    if not np.isfinite(values).all():
+        raise ImageError("the DICOM image holds values that are not numbers")
+    pixels = _stretch(np.asarray(values, dtype=np.float32)[:, :, None])
     return 1 - pixels if file.get("PhotometricInterpretation") == "MONOCHROME1" else pixels
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,12 +12,23 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
-from medtasks.cases.image_files import ImageError, Pixels, as_float, decode, is_grey, is_image, resize
-from medtasks.cases.tables import is_missing, is_table, iterate_table
-from medtasks.errors import DataError, UsageError, suggest
+from medtasks.cases.image_files import (
+    Deep,
+    ImageError,
+    Pixels,
+    Range,
+    as_float,
+    bits_used,
+    decode,
+    is_grey,
+    resize,
+    scaled,
+    stored,
+)
+from medtasks.cases.image_places import locate
+from medtasks.errors import BundleError, DataError
 
 CHUNK_BYTES = 256 * 2**20
 """Decoded pixels held at a time when predicting; a chunk of large images is cut short here."""
@@ -29,12 +39,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a first look at an image tells: its size in pixels, whether it is grey, its content's hash."""
+    """What a first look at an image tells.
+
+    ``height`` and ``width`` in pixels, whether it is ``grey``, its content's hash as ``digest``, and the ``bits`` that
+    it uses as `medtasks.cases.image_files.bits_used` tells them.
+    """
 
     height: int
     width: int
     grey: bool
     digest: str
+    bits: int = 0
 
 
 class Images(Cases):
@@ -49,6 +64,8 @@ class Images(Cases):
         floating point in [0, 1].
     facts
         What `inspect` told about each image; found out when first needed where None.
+    within
+        The values that count as black and white in images of more than 8 bits; see `decode`.
 
     Examples
     --------
@@ -64,11 +81,13 @@ class Images(Cases):
         ids: Sequence[str] | npt.NDArray[Any],
         items: Sequence[Path | Pixels] | Pixels,
         facts: Sequence[ImageFacts] | None = None,
+        within: Range | None = None,
     ) -> None:
         super().__init__(ids)
         if len(ids) != len(items):
             raise ValueError(f"{len(ids)} ids for {len(items)} images")
         self._items = items
+        self._within = within
         self._rows = np.arange(len(items))
         self._facts = list(facts) if facts is not None else None
 
@@ -76,11 +95,12 @@ class Images(Cases):
         """Return the given images, in the given order, without reading them."""
         part = object.__new__(type(self))
         part.ids, part._items, part._rows = self.ids[rows], self._items, self._rows[rows]
+        part._within = self._within
         part._facts = [self._facts[i] for i in rows] if self._facts is not None else None
         return part
 
     def schema(self) -> Schema:
-        """Describe the images: ``channels`` (1 where all are grey, else 3) and the median ``size``."""
+        """Describe the images: ``channels`` (1 where all are grey, else 3), the median size, the declared range."""
         facts = self.facts()
         sizes = np.array([(fact.height, fact.width) for fact in facts])
         height, width = np.median(sizes, axis=0).astype(int).tolist()
@@ -89,6 +109,7 @@ class Images(Cases):
             "channels": 1 if all(fact.grey for fact in facts) else 3,
             "height": height,
             "width": width,
+            **({} if self._within is None else {"within": list(self._within)}),
         }
 
     def digests(self) -> list[str]:
@@ -98,22 +119,26 @@ class Images(Cases):
     def facts(self) -> list[ImageFacts]:
         """Return each image's size, colour and digest, decoding them all once."""
         if self._facts is None:
-            self._facts = list(parallel(lambda i: inspect(self.pixels(i)), range(len(self))))
+            self._facts = list(parallel(lambda i: inspect(self._stored(i), self._within), range(len(self))))
         return self._facts
 
     def pixels(self, row: int) -> Pixels:
-        """Return one image as it is stored: (height, width, channels).
+        """Return one image, scaled by the declared range if there is one: (height, width, channels).
 
         Raises
         ------
         DataError
             If the image's file has changed or vanished since it was first read.
         """
+        return scaled(self._stored(row), self._within)
+
+    def _stored(self, row: int) -> Pixels | Deep:
         item: Path | Pixels = self._items[self._rows[row]]
         if not isinstance(item, Path):
-            return item if item.ndim == 3 else item[:, :, None]
+            pixels = item if item.ndim == 3 else item[:, :, None]
+            return Deep(pixels) if pixels.dtype == np.uint16 else pixels
         try:
-            return decode(item)
+            return stored(item)
         except ImageError as error:
             raise DataError(
                 f"image {self.ids[row]!r} could be read before and now cannot: {error}",
@@ -150,54 +175,42 @@ class Images(Cases):
         return out
 
     @classmethod
+    def check_schema(cls, schema: Schema) -> None:
+        """Refuse a range that is none."""
+        _range_of(schema)
+
+    @classmethod
     def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
         """Read a file, a folder, a glob, a manifest (column ``path``) or an ``.npz``; see `Cases.read`."""
-        # Any image that decodes can be brought to what a model wants: the schema only names a manifest's columns.
+        # Any image that decodes can be brought to what a model wants: the schema only names a manifest's columns, and
+        # what counted as black and white in training.
+        within = _range_of(schema)
         if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".npz":
-            yield from _read_arrays(cls, Path(source), chunk)
+            yield from _read_arrays(cls, Path(source), chunk, within)
             return
         columns = schema.get("path", "path"), schema.get("id", "id")
-        for ids, paths in _locate(source, chunk, columns):
-            yield from _read_files(cls, ids, paths)
+        for ids, paths in locate(source, chunk, columns):
+            yield from _read_files(cls, ids, paths, within)
 
 
-def inspect(pixels: Pixels) -> ImageFacts:
+def inspect(image: Pixels | Deep, within: Range | None = None) -> ImageFacts:
     """Look at one image's pixels."""
+    pixels = scaled(image, within)
     whole = hashlib.sha256(repr((pixels.shape, pixels.dtype.str)).encode())
     whole.update(np.ascontiguousarray(pixels).tobytes())
-    return ImageFacts(pixels.shape[0], pixels.shape[1], is_grey(pixels), whole.hexdigest())
+    return ImageFacts(pixels.shape[0], pixels.shape[1], is_grey(pixels), whole.hexdigest(), bits_used(image))
 
 
-def inspect_files(paths: Sequence[Path]) -> Iterator[ImageFacts | ImageError]:
+def inspect_files(paths: Sequence[Path], within: Range | None = None) -> Iterator[ImageFacts | ImageError]:
     """Decode each file once, in parallel, and tell its facts or why it cannot be used."""
 
     def look(path: Path) -> ImageFacts | ImageError:
         try:
-            return inspect(decode(path))
+            return inspect(stored(path), within)
         except ImageError as error:
             return error
 
     yield from parallel(look, paths)
-
-
-def find_images(folder: Path) -> list[Path]:
-    """List the image files below a folder, sorted, hidden ones left out; linked folders are followed once."""
-    found: list[Path] = []
-    seen = {folder.resolve()}
-    for here, folders, files in os.walk(folder, followlinks=True):
-        links = {name: Path(here, name).resolve() for name in folders if Path(here, name).is_symlink()}
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and links.get(name) not in seen)
-        seen.update(links.values())
-        found += [Path(here, name) for name in sorted(files) if not name.startswith(".") and is_image(Path(here, name))]
-    return found
-
-
-def manifest_paths(table: pd.DataFrame, root: Path, where: str, column: str = "path") -> list[Path | None]:
-    """Return the path in each row of a manifest, relative ones below ``root``; None where there is none."""
-    if column not in table.columns:
-        raise UsageError(f"{where} has no column {column!r}", hint=suggest(column, map(str, table.columns)))
-    missing = is_missing(table[column])
-    return [None if gone else root / str(value).strip() for value, gone in zip(table[column], missing, strict=True)]
 
 
 def parallel(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
@@ -225,51 +238,26 @@ def _with_channels(pixels: npt.NDArray[np.float32], channels: int) -> npt.NDArra
     return (pixels @ luma)[:, :, None]
 
 
-def _locate(source: Source, chunk: int, columns: tuple[str, str]) -> Iterator[tuple[list[str], list[Path | None]]]:
-    """Yield ids and paths, ``chunk`` at a time; ``columns`` are those of a manifest's paths and ids."""
-    if isinstance(source, pd.DataFrame):
-        for start in range(0, len(source), chunk):
-            yield _of_manifest(source[start : start + chunk], Path(), "the table", columns)
-        return
-    path = Path(source)
-    if path.is_dir():
-        files = find_images(path)
-        if not files:
-            raise DataError(f"no images in {path}", hint="give a folder of PNG, JPEG, TIFF, BMP or DICOM files")
-        ids = [file.relative_to(path).as_posix() for file in files]
-    elif is_table(path) and path.is_file():
-        for part in iterate_table(path, chunk):
-            yield _of_manifest(part, path.parent, str(path), columns)
-        return
-    elif path.exists():
-        files, ids = [path], [path.name]
-    else:
-        files = sorted(
-            Path(name)
-            for name in glob.glob(str(source), recursive=True)  # noqa: PTH207 (Path has no absolute globs)
-        )
-        if not files:
-            raise DataError(f"no file, folder or match for {str(source)!r}", hint="check the path")
-        ids = [file.as_posix() for file in files]
-    for start in range(0, len(files), chunk):
-        yield ids[start : start + chunk], list(files[start : start + chunk])
+def _range_of(schema: Schema) -> Range | None:
+    if schema.get("within") is None:
+        return None
+    try:
+        low, high = map(float, schema["within"])
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not low < high:
+        raise BundleError("the range of pixels that the model needs cannot be read", hint="train the model again")
+    return low, high
 
 
-def _of_manifest(
-    table: pd.DataFrame, root: Path, where: str, columns: tuple[str, str]
-) -> tuple[list[str], list[Path | None]]:
-    path, name = columns
-    paths = manifest_paths(table, root, where, path)
-    names = table[name if name in table.columns else path]
-    return ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)], paths
-
-
-def _read_files(cls: type[Images], ids: list[str], paths: list[Path | None]) -> Iterator[Reading[Any]]:
+def _read_files(
+    cls: type[Images], ids: list[str], paths: list[Path | None], within: Range | None
+) -> Iterator[Reading[Any]]:
     def look(path: Path | None) -> Pixels | str:
         if path is None:
             return "the row has no path"
         try:
-            return decode(path)
+            return decode(path, within)
         except ImageError as error:
             return str(error)
 
@@ -291,7 +279,7 @@ def _reading(cls: type[Images], ids: list[str], found: list[Pixels | str]) -> Re
     return Reading(tuple(ids), tuple(item if isinstance(item, str) else None for item in found), cases)
 
 
-def _read_arrays(cls: type[Images], path: Path, chunk: int) -> Iterator[Reading[Any]]:
+def _read_arrays(cls: type[Images], path: Path, chunk: int, within: Range | None) -> Iterator[Reading[Any]]:
     """Read every image of an ``.npz``: the key ``images``, or MedMNIST's train, val and test in this order."""
     arrays = load_npz(path)
     keys = [key for key in ("images", "train_images", "val_images", "test_images") if key in arrays]
@@ -302,7 +290,7 @@ def _read_arrays(cls: type[Images], path: Path, chunk: int) -> Iterator[Reading[
         for start in range(0, len(images), chunk):
             part = images[start : start + chunk]
             ids = [f"{key.removesuffix('_images')}-{start + i}" for i in range(len(part))]
-            yield Reading(tuple(ids), (None,) * len(ids), cls(ids, part))
+            yield Reading(tuple(ids), (None,) * len(ids), cls(ids, part, within=within))
 
 
 def load_npz(path: Path) -> dict[str, Pixels]:

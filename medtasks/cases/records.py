@@ -14,7 +14,7 @@ import pandas as pd
 
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.tables import check_header, is_missing, iterate_table
-from medtasks.errors import DataError, suggest
+from medtasks.errors import BundleError, DataError, suggest
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
 FALSE = ("false", "no", "n", "f", "negative", "absent")
@@ -80,6 +80,11 @@ class Records(Cases):
         """Return the SHA-256 of each row's values."""
         rows = self.frame.itertuples(index=False, name=None)
         return [hashlib.sha256(repr([_plain(value) for value in row]).encode()).hexdigest() for row in rows]
+
+    @classmethod
+    def check_schema(cls, schema: Schema) -> None:
+        """Refuse fields that cannot be read."""
+        fields_of(schema)
 
     @classmethod
     def from_table(cls, table: pd.DataFrame, ids: Sequence[str] | None = None) -> Self:
@@ -244,8 +249,24 @@ _PARSERS = {"number": _parse_number, "boolean": _parse_boolean, "category": _par
 
 
 def fields_of(schema: Schema) -> list[Field]:
-    """Read the fields back from a schema."""
-    return [Field(**{**field, "categories": tuple(field["categories"])}) for field in schema["fields"]]
+    """Read the fields back from a schema.
+
+    Raises
+    ------
+    BundleError
+        If they are none, or of a type that this version does not know.
+    """
+    try:
+        fields = [Field(**{**field, "categories": tuple(field["categories"])}) for field in schema["fields"]]
+    except (KeyError, TypeError):
+        raise BundleError("the fields that the model needs cannot be read", hint="train the model again") from None
+    unknown = sorted({str(field.type) for field in fields if field.type not in _PARSERS})
+    if unknown:
+        raise BundleError(
+            f"a field is of the type {unknown[0]!r}, which is not known here",
+            hint=f"upgrade medtasks, or train again; the types are {', '.join(_PARSERS)}",
+        )
+    return fields
 
 
 def check_columns(table: pd.DataFrame, fields: Sequence[Field], where: str) -> None:

@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
+from typing import Any
 
 from medtasks.errors import Interrupted, MedtasksError, suggest
 
 INTERRUPTED = Interrupted.exit_code
-STOPPED = "no half result was left; a long training goes on with the same command and --resume"
+TERMINATED = 128 + signal.SIGTERM
+STOPPED = "no half result was left; fits that had ended, and what a model kept, are used again by --resume"
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    sys.exit(execute(sys.argv[1:]))
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller, as in `>&-`: the next file opened would take its place
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    signal.signal(signal.SIGTERM, _terminate)
+    code = execute(sys.argv[1:])
+    sys.exit(TERMINATED if code == INTERRUPTED and _ended_by else code)
+
+
+_ended_by: list[int] = []
+
+
+def _terminate(number: int, frame: Any) -> None:
+    """Clean up as after Ctrl-C; a second signal ends the process at once."""
+    _ended_by.append(number)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def execute(arguments: list[str]) -> int:
     """Run the command line with the given arguments and return its exit code.
 
-    0 done, 1 failed, 2 wrong usage, 3 plugin unusable, 4 data unusable, 130 interrupted.
+    0 done, 1 failed, 2 wrong usage, 3 plugin unusable, 4 data unusable, 130 interrupted; `main` turns the last
+    into 143 after SIGTERM.
     """
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]

@@ -14,7 +14,7 @@ app = typer.Typer(
     name="medtasks",
     help="Tasks for medicine: train, judge, explain and use models that are plugins.",
     epilog="Start with `medtasks run diagnosis`. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 plugin unusable, "
-    "4 data unusable, 130 interrupted.",
+    "4 data unusable, 130 interrupted, 143 terminated.",
     rich_markup_mode=None,  # rich's help costs a third of the time in which --help has to answer
     pretty_exceptions_enable=False,  # a traceback with locals would show patients' data
     context_settings={"help_option_names": ["--help", "-h"]},

@@ -7,25 +7,32 @@ from typing import Annotated
 
 import typer
 
-from medtasks.cli import output
+from medtasks.cli import output, piped
+from medtasks.cli.predict import INPUT
 from medtasks.cli.run import AsJson, Device, OnDevice
+from medtasks.errors import DataError
 
 
 def explain(
     bundle: Annotated[Path, typer.Argument(help="A bundle, or the folder of a run.")],
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="A file, a folder, a glob, or a table.")],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help=INPUT)],
     target: Annotated[str | None, typer.Option(help="The class; each case's own decision if left out.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the report.")] = Path("explanation"),
     device: OnDevice = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Show what in each case spoke for the decision: heat maps of images, contributions of fields."""
-    from medtasks import explaining
+    from medtasks import api, explaining
 
-    found = explaining.write(bundle, source, out, target=target, device=device, progress=output.progress())
+    predictor = api.load(bundle, device=device)
+    with piped.readable(source, predictor.schema["kind"]) as given:
+        found = explaining.write(predictor, given, out, target=target, device=device, progress=output.progress())
     if as_json:
         output.emit_json(found)
-        return
-    typer.echo(f"{found['explained']} cases explained, {found['invalid']} rows invalid")
-    typer.echo(f"report: {found['report']}")
-    typer.echo(f"values: {found['values']}")
+    else:
+        typer.echo(f"{found['explained']} cases explained, {found['invalid']} rows invalid")
+        typer.echo(f"report: {found['report']}")
+        if found["values"]:
+            typer.echo(f"values: {found['values']}")
+    if found["invalid"] and not found["explained"]:
+        raise DataError("no row of the input could be used", hint="the report says why for each")

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medtasks.cli import output
+from medtasks.cli import output, piped
 from medtasks.cli.run import AsJson, Device, OnDevice
 from medtasks.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+INPUT = "A file, a folder, a glob, or a table; - for a table through a pipe."
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
 
 
 def predict(
     bundle: Annotated[Path, typer.Argument(help="A bundle, or the folder of a run.")],
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="A file, a folder, a glob, or a table.")],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help=INPUT)],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="A .csv, .tsv, .parquet or .jsonl file; CSV on stdout if left out."),
@@ -41,9 +42,9 @@ def predict(
         raise UsageError(f"{out} is {'a folder' if out.is_dir() else 'the input itself'}", hint="choose another --out")
     bars = output.progress()
     predictor = load(bundle, device=device)
-    tables = predictor.iterate(source, context=Context(device=device, progress=bars))
     rows = invalid = 0
-    with _writer(out, as_json) as write:
+    with piped.readable(source, predictor.schema["kind"]) as given, _writer(out, as_json) as write:
+        tables = predictor.iterate(given, context=Context(device=device, progress=bars))
         for table in bars.track(tables, "answering"):
             rows += len(table)
             invalid += int((table["status"] != "ok").sum())

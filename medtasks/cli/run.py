@@ -105,6 +105,8 @@ def run(  # one parameter per option: that is how typer reads a command
         return
     if not as_json:
         output.note(f"Training {prepared.model_id}; {len(prepared.dataset)} cases in all.")
+    if resume and (found := pipeline.going_on(prepared)):
+        output.note(f"note: {found}")
     done = pipeline.run(prepared, resume=resume, progress=bars)
     if as_json:
         output.emit_json(done.summary)
@@ -153,6 +155,12 @@ def _tell(done: Any, task: str, prepared: Any) -> None:
         f"on {summary['device']}"
     )
     output.measures(summary["metrics"], summary["baseline"])
+    asked = prepared.settings.minutes
+    if asked and summary["seconds"] > 60 * asked:
+        output.note(
+            f"note: this took {summary['seconds'] / 60:.2g} minutes, longer than --minutes {asked:g}: the baseline, "
+            "one whole fit in each fold and the report are always made, and some models cannot end early."
+        )
     invalid = len(prepared.dataset.origin.invalid)
     if invalid:
         typer.echo(f"{invalid} rows could not be used; {done.folder / 'invalid.csv'} says why.")

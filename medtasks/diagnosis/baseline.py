@@ -51,6 +51,9 @@ class _Linear(Model):
         self.scale = np.where(spread > 1e-9, spread, 1.0)
         best = np.inf
         for strength in self.config.strengths:
+            if best < np.inf and context.late():
+                context.progress.note(f"out of time: penalties from {strength:g} on were not tried")
+                break
             model = LogisticRegression(C=strength, max_iter=5000, tol=1e-3).fit(
                 (features - self.mean) / self.scale, train.targets
             )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from medtasks.cases import Images
 from medtasks.cases.records import numbers
 from medtasks.cases.tables import is_missing, is_table
 from medtasks.dataset import Dataset
@@ -138,11 +139,20 @@ def check_options(options: DiagnosisOptions, source: object, dataset: Dataset) -
         )
     if options.group_pattern is not None and (dataset.cases.kind != "images" or options.group):
         raise UsageError("--group-pattern is for the paths of images", hint="name the patients' column with --group")
+    if options.pixel_range is not None and not _deep(dataset):
+        raise UsageError(
+            "--pixel-range is for images of 16 or 32 bits in PNG, TIFF or .npz, and there is none",
+            hint="leave it out: 8 bits and DICOM say by themselves what is black and white",
+        )
     if len(dataset.classes) > 2 and options.threshold != DiagnosisOptions().threshold:
         raise UsageError(
             f"--threshold is for two classes, and these are {len(dataset.classes)}",
             hint="join classes with --positive, or leave it out: the most probable class is taken",
         )
+
+
+def _deep(dataset: Dataset) -> bool:
+    return isinstance(dataset.cases, Images) and any(fact.bits for fact in dataset.cases.facts())
 
 
 def check_classes(dataset: Dataset) -> None:

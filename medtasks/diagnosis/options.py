@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import pydantic
+
 from medtasks.model import Config
 from medtasks.task import Names, Rule
+
+
+def _pair(value: object) -> object:
+    """Read ``low,high`` as two numbers."""
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+def _rising(value: tuple[float, float]) -> tuple[float, float]:
+    if not value[0] < value[1]:
+        raise ValueError("the first value must be below the second")
+    return value
+
+
+PixelRange = Annotated[
+    tuple[pydantic.FiniteFloat, pydantic.FiniteFloat],
+    pydantic.BeforeValidator(_pair),
+    pydantic.AfterValidator(_rising),
+]
+"""The type of an option that says which values are black and white."""
 
 
 class DiagnosisOptions(Config):
@@ -22,6 +45,8 @@ class DiagnosisOptions(Config):
     """The column with the data's own split into train, valid and test (`split` where there is one)."""
     path: str = "path"
     """The column of a manifest that holds the image files' paths."""
+    pixel_range: PixelRange | None = None
+    """For images of 16 or 32 bits in PNG, TIFF or `.npz`: the values that are black and white, as in `0,4095`."""
     positive: Names = ()
     """The class or classes, comma-separated, that count as positive; all others become negative."""
     classes: Names = ()

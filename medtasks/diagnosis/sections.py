@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from medtasks import outcome
-from medtasks.cases import Images
+from medtasks import fields, outcome
+from medtasks.cases import Images, Records
 from medtasks.cases.image_files import as_float
 from medtasks.evaluation.calibration import reliability
 from medtasks.evaluation.metrics import confusion
@@ -101,9 +101,7 @@ def _curves(judged: Judged) -> list[Block]:
 
 
 def _decisions(judged: Judged) -> list[Block]:
-    classes = judged.data.classes
-    place = {name: i for i, name in enumerate(classes)}
-    decided = judged.answers["prediction"].map(place).to_numpy(dtype=np.int64)
+    classes, decided = judged.data.classes, _decided(judged)
     if "threshold" in judged.decision:
         cut, how = f"{judged.decision['threshold']:.3f}", f"by the rule '{judged.decision['rule']}'"
         name, cases = judged.decision["positive"], judged.decision["cases"]
@@ -127,6 +125,12 @@ def _decisions(judged: Judged) -> list[Block]:
     ]
 
 
+def _decided(judged: Judged) -> npt.NDArray[np.int64]:
+    """Return the code of the class that each case was given."""
+    place = {name: i for i, name in enumerate(judged.data.classes)}
+    return np.asarray(judged.answers["prediction"].map(place), dtype=np.int64)
+
+
 def _mistakes(judged: Judged) -> list[Section]:
     names = np.array(judged.data.classes, dtype=object)
     wrong = np.flatnonzero((judged.answers["prediction"] != names[judged.data.targets]).to_numpy())
@@ -148,23 +152,43 @@ def _mistakes(judged: Judged) -> list[Section]:
     ]
     if isinstance(judged.data.cases, Images):
         blocks += _pictures(judged, judged.data.cases, worst, captions)
+    elif isinstance(judged.data.cases, Records) and judged.explain:
+        blocks += _bars(judged, judged.data.cases, worst, captions)
     else:
         blocks.append(Bullets(captions))
     return [Section(title, blocks, personal=True)]
 
 
-def _pictures(judged: Judged, images: Images, rows: npt.NDArray[np.int64], captions: Sequence[str]) -> list[Block]:
-    decided = judged.answers["prediction"].iloc[rows]
-    targets = np.array([judged.data.classes.index(name) for name in decided], dtype=np.int64)
-    heat = judged.explain(rows, targets) if judged.explain else None
-    pictures = [
-        Picture(
-            figures.overlay(as_float(images.pixels(int(row))), heat[i] if heat is not None else None),
-            captions[i],
-        )
-        for i, row in enumerate(rows)
+def _bars(judged: Judged, records: Records, rows: npt.NDArray[np.int64], captions: Sequence[str]) -> list[Block]:
+    assert judged.explain is not None
+    values = judged.explain(rows, _decided(judged)[rows])
+    return [
+        Text(
+            "Beside each field stands the case's own value, as the data give it. Orange speaks for the class that the "
+            f"model decided on, blue against it; the most telling fields come first, at most {fields.LARGEST} of them."
+        ),
+        Row(
+            [
+                fields.contributions(records, int(row), value, caption)
+                for row, value, caption in zip(rows, values, captions, strict=True)
+            ],
+            wide=True,
+        ),
     ]
-    blocks: list[Block] = [Row(pictures)]
-    if heat is not None:
-        blocks.append(Text("Bright areas speak for the class that the model decided on (the model's own explanation)."))
-    return blocks
+
+
+def _pictures(judged: Judged, images: Images, rows: npt.NDArray[np.int64], captions: Sequence[str]) -> list[Block]:
+    heat = judged.explain(rows, _decided(judged)[rows]) if judged.explain else None
+    drawn = [as_float(images.pixels(int(row))) for row in rows]
+    if heat is None:
+        return [Row([Picture(figures.overlay(image), text) for image, text in zip(drawn, captions, strict=True)])]
+    return [
+        Text("Left the image, right the same under the model's own explanation of the class that it decided on."),
+        Figure(figures.heat_scale(), figures.HEAT),
+        Row(
+            [
+                Picture(figures.overlay(image, one), text, wide=True)
+                for image, one, text in zip(drawn, heat, captions, strict=True)
+            ]
+        ),
+    ]

@@ -12,14 +12,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Images, Records, Schema, Source
-from medtasks.cases.image_files import ImageError
+from medtasks.cases.image_files import FLOATING, ImageError, Range
+from medtasks.cases.image_places import find_images, manifest_paths
 from medtasks.cases.images import (
     ImageFacts,
     check_image_array,
-    find_images,
     inspect_files,
     load_npz,
-    manifest_paths,
 )
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
 from medtasks.cases.tables import is_missing, is_table, read_table
@@ -79,6 +78,7 @@ def read_folder(folder: Path, options: DiagnosisOptions, context: Context) -> Da
         split,
         Origin(str(folder), notes=notes),
         context,
+        options.pixel_range,
     )
 
 
@@ -107,8 +107,9 @@ def read_npz(path: Path, options: DiagnosisOptions) -> Dataset:
     whole = np.concatenate(labels)
     rows = np.flatnonzero([label is not None for label in whole])
     codes, classes = encode(whole[rows], str(path))
+    cases = Images(ids, np.concatenate(images), within=options.pixel_range).take(rows)
     return Dataset(
-        Images(ids, np.concatenate(images)).take(rows),
+        cases,
         codes,
         classes=classes,
         split=np.array(split, dtype=object)[rows] if own_split else None,
@@ -117,6 +118,7 @@ def read_npz(path: Path, options: DiagnosisOptions) -> Dataset:
             invalid=tuple(
                 (name, "the image has no label") for name, label in zip(ids, whole, strict=True) if label is None
             ),
+            notes=tuple(scaling_notes([fact.bits for fact in cases.facts()], options.pixel_range)),
         ),
     )
 
@@ -184,6 +186,7 @@ def _manifest(
         splits[rows] if splits is not None else None,
         Origin(where, invalid=tuple(invalid)),
         context,
+        options.pixel_range,
     )
 
 
@@ -195,11 +198,12 @@ def _images(
     split: npt.NDArray[Any] | None,
     origin: Origin,
     context: Context,
+    within: Range | None,
 ) -> Dataset:
     """Look at every file once; those that cannot be decoded are listed in the origin, with the reason."""
     facts: list[ImageFacts] = []
     keep, invalid = [], list(origin.invalid)
-    looks = context.progress.track(inspect_files(paths), "reading images", len(paths))
+    looks = context.progress.track(inspect_files(paths, within), "reading images", len(paths))
     for i, found in enumerate(looks):
         if isinstance(found, ImageError):
             invalid.append((ids[i], str(found)))
@@ -207,14 +211,15 @@ def _images(
             keep.append(i)
             facts.append(found)
     rows = np.array(keep, dtype=np.int64)
-    origin = Origin(origin.source, invalid=tuple(invalid), notes=origin.notes)
+    notes = (*origin.notes, *scaling_notes([fact.bits for fact in facts], within))
+    origin = Origin(origin.source, invalid=tuple(invalid), notes=notes)
     if not keep:
         raise DataError(
             f"no image of {origin.source} can be read (the first: {invalid[0][0]}: {invalid[0][1]})",
             hint="give PNG, JPEG, TIFF, BMP or DICOM files",
         )
     codes, classes = encode(labels[rows], origin.source)
-    images = Images([ids[i] for i in keep], [paths[i] for i in keep], facts)
+    images = Images([ids[i] for i in keep], [paths[i] for i in keep], facts, within)
     return Dataset(
         images,
         codes,
@@ -223,6 +228,26 @@ def _images(
         split=None if split is None else split[rows],
         origin=origin,
     )
+
+
+def scaling_notes(bits: Sequence[int], within: Range | None) -> list[str]:
+    """Say how images of more than 8 bits were scaled, which a file does not say by itself."""
+    deep, floating = [n for n in bits if 0 < n < FLOATING], sum(n == FLOATING for n in bits)
+    if within is not None:
+        return [f"Images of more than 8 bits are scaled from {within[0]:g} (black) to {within[1]:g} (white)."]
+    notes = []
+    if deep and max(deep) < 16:
+        top = 2 ** max(deep) - 1
+        notes.append(
+            f"The {len(deep)} images of 16 bits use no value above {top}, yet are scaled by the range of their type, "
+            f"which makes them dark; --pixel-range 0,{top} scales all by what they use."
+        )
+    if floating:
+        notes.append(
+            f"{floating} images of 32 bits hold values outside [0, 1] and are each stretched between their own "
+            "extremes; --pixel-range LOW,HIGH scales all alike, so that a value means the same in each."
+        )
+    return notes
 
 
 def _records(

@@ -49,7 +49,7 @@ class Diagnosis(Task):
     }
     demo: ClassVar[str] = "phantom"
     demo_config: ClassVar[Mapping[str, Any]] = {"members": 1, "epochs": 16, "batch": 16, "least_steps": 0}
-    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "positive"})
+    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "positive", "pixel_range"})
     not_for: ClassVar[tuple[str, ...]] = (
         "It is no medical device. It supports a physician's judgement in research and never replaces it.",
         "What was measured holds for cases like those judged; other hospitals, scanners, age groups or disease "
@@ -84,6 +84,7 @@ class Diagnosis(Task):
     def split(self, dataset: Dataset, plan: Plan, options: Any, seed: int) -> list[Fold]:
         """Follow the data's own split; else 5 folds for small tables, one stratified hold-out for the rest."""
         small = isinstance(dataset.cases, Records) and len(dataset) < SMALL
+        plan = replace(plan, even=True)
         folds = plan.folds or (1 if dataset.split is not None or not small else 5)
         if folds > 1:
             found = kfold(dataset.targets, dataset.groups, replace(plan, folds=folds), seed)

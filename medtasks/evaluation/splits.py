@@ -40,12 +40,14 @@ class Fold:
 class Plan:
     """How to split: shares of the whole, or the number of folds.
 
-    ``folds`` of 1 is one hold-out; 0 lets the task choose.
+    ``folds`` of 1 is one hold-out; 0 lets the task choose. ``even`` deals large groups to all parts in proportion, as
+    patients with many images need it: else the largest go where most is lacking, to training.
     """
 
     test: float = 0.2
     valid: float = 0.15
     folds: int = 0
+    even: bool = False
 
 
 def holdout(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, plan: Plan, seed: int) -> Fold:
@@ -57,7 +59,7 @@ def holdout(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, plan: Pla
         If a part would be empty.
     """
     shares = (1 - plan.test - plan.valid, plan.valid, plan.test)
-    parts = _assign(strata, groups, shares, seed)
+    parts = _assign(strata, groups, shares, seed, plan.even)
     fold = Fold(*(np.flatnonzero(parts == i) for i in range(3)))
     for name, rows in zip(SPLITS, (fold.train, fold.valid, fold.test), strict=True):
         if len(rows) == 0:
@@ -70,12 +72,16 @@ def holdout(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, plan: Pla
 
 def kfold(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, plan: Plan, seed: int) -> list[Fold]:
     """Split into ``plan.folds`` folds: each case is tested once; validation is taken from the rest."""
-    parts = _assign(strata, groups, (1 / plan.folds,) * plan.folds, seed)
+    parts = _assign(strata, groups, (1 / plan.folds,) * plan.folds, seed, plan.even)
     folds = []
     for i in range(plan.folds):
         test, rest = np.flatnonzero(parts == i), np.flatnonzero(parts != i)
         inner = _assign(
-            strata[rest], None if groups is None else groups[rest], (1 - plan.valid, plan.valid), seed + 1 + i
+            strata[rest],
+            None if groups is None else groups[rest],
+            (1 - plan.valid, plan.valid),
+            seed + 1 + i,
+            plan.even,
         )
         if not len(test) or not (inner == 0).any() or not (inner == 1).any():
             raise DataError(f"{plan.folds} folds are too many for {len(strata)} cases", hint="use fewer --folds")
@@ -102,7 +108,7 @@ def official(dataset: Dataset, strata: npt.NDArray[Any], plan: Plan, seed: int) 
     if not len(rows["valid"]):
         train = rows["train"]
         groups = None if dataset.groups is None else dataset.groups[train]
-        inner = _assign(strata[train], groups, (1 - plan.valid, plan.valid), seed)
+        inner = _assign(strata[train], groups, (1 - plan.valid, plan.valid), seed, plan.even)
         rows["train"], rows["valid"] = train[inner == 0], train[inner == 1]
         if not len(rows["train"]) or not len(rows["valid"]):
             raise DataError(
@@ -147,12 +153,15 @@ def check_groups(fold: Fold, groups: npt.NDArray[Any] | None) -> None:
             )
 
 
-def _assign(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, shares: Sequence[float], seed: int) -> Rows:
+def _assign(
+    strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, shares: Sequence[float], seed: int, even: bool
+) -> Rows:
     """Give each row a part, groups whole, so that each stratum fills the shares.
 
     Rare strata go first. Of each, every part first gets one group (the smallest), then groups go, the
     largest first, where most is lacking; this is the greedy of iterative stratification (Sechidis et al.
-    2011, doi:10.1007/978-3-642-23808-6_10), for one label, with groups.
+    2011, doi:10.1007/978-3-642-23808-6_10), for one label, with groups. With ``even``, a group goes to the part that
+    is emptiest in proportion among those with room for it.
     """
     rng = np.random.default_rng(seed)
     units = np.arange(len(strata)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -166,12 +175,12 @@ def _assign(strata: npt.NDArray[Any], groups: npt.NDArray[Any] | None, shares: S
         have = np.array([held[(part_of == p)].sum() for p in range(len(shares))], dtype=float)
         free = mine[part_of[mine] < 0]
         free = free[np.argsort(-held[free], kind="stable")]
-        _fill(free, held, have, np.asarray(shares) * counts[code], part_of)
+        _fill(free, held, have, np.asarray(shares) * counts[code], part_of, even)
     return part_of[units]
 
 
 def _fill(
-    free: Rows, held: Rows, have: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], part_of: Rows
+    free: Rows, held: Rows, have: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], part_of: Rows, even: bool
 ) -> None:
     small = list(free)
     order = np.argsort(wanted, kind="stable")
@@ -183,6 +192,9 @@ def _fill(
             part_of[unit] = part
             have[part] += held[unit]
     for unit in small:
-        part = int(np.argmax(wanted - have))
+        room = wanted - have >= held[unit]
+        part = int(
+            np.argmin(np.where(room, have / wanted, np.inf)) if even and room.any() else np.argmax(wanted - have)
+        )
         part_of[unit] = part
         have[part] += held[unit]

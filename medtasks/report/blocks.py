@@ -41,17 +41,22 @@ class Figure:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a case as PNG bytes: personal, left out of the report that a bundle carries."""
+    """A picture of a case as PNG bytes: personal, left out of the report that a bundle carries.
+
+    ``wide`` ones are two pictures beside each other and take the room of two.
+    """
 
     png: bytes
     caption: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)
 class Row:
-    """Figures or pictures side by side."""
+    """Figures or pictures side by side; ``wide`` puts two figures on a line instead of three."""
 
     items: Sequence[Figure | Picture]
+    wide: bool = False
 
 
 Block = Text | Bullets | Table | Figure | Row

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 Values = npt.NDArray[Any]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 """Okabe and Ito's palette, which readers with any colour vision can tell apart."""
+LONGEST = 44
+"""Characters of a label beside a bar."""
+SMALLEST_SIDE, LARGEST_SIDE = 160, 800
+"""Pixels: smaller images are enlarged to be seen at all, larger ones shrunk to keep a report light."""
+GAP = 6
+"""Pixels between an image and its heat map."""
+HEAT = (
+    "The colour scale of the heat maps. Each image has its own: the brightest place is the one that speaks most for "
+    "the class in this image, so that colours of two images do not compare."
+)
+"""The caption of `heat_scale`."""
 _INK = "#1f2933"
 
 
@@ -108,42 +119,67 @@ def _tint(share: float) -> tuple[float, float, float]:
 
 
 def bars(values: Mapping[str, float], label: str) -> str:
-    """Draw signed horizontal bars, the first on top."""
-    figure, axes = _figure(4.6, 0.6 + 0.24 * len(values))
-    names, numbers = list(values)[::-1], list(values.values())[::-1]
-    axes.barh(names, numbers, color=[COLOURS[1] if number > 0 else COLOURS[0] for number in numbers])
+    """Draw signed horizontal bars, the first on top, each with its number."""
+    figure, axes = _figure(5.2, 0.6 + 0.24 * len(values))
+    names, numbers = [_short(name) for name in list(values)[::-1]], list(values.values())[::-1]
+    places = range(len(names))  # names that were cut short may be alike
+    drawn = axes.barh(places, numbers, color=[COLOURS[1] if number > 0 else COLOURS[0] for number in numbers])
+    axes.bar_label(drawn, [f"{number:+.2g}" for number in numbers], padding=2, fontsize=7, color=_INK)
+    axes.set_yticks(places, names)
+    axes.margins(x=0.15)  # room for the numbers
     axes.axvline(0, color=_INK, linewidth=0.8)
     axes.set_xlabel(label)
     return _svg(figure)
 
 
-def overlay(image: Values, heat: Values | None = None, *, smallest: int = 160) -> bytes:
-    """Draw an image, with a heat map (any resolution, positive speaks for) over it, as PNG bytes.
+def overlay(image: Values, heat: Values | None = None) -> bytes:
+    """Draw an image as PNG bytes; with a heat map, the image alone and, right of it, under the map.
 
     Parameters
     ----------
     image : (h, w, 1 or 3) in [0, 1]
-    heat : (h', w') or None
-    smallest : small images are enlarged to at least this many pixels a side
+    heat : (h', w') at any resolution, positive speaks for; or None
     """
     from PIL import Image
 
     height, width = image.shape[:2]
-    scale = max(1, -(-smallest // min(height, width)))
-    size = (width * scale, height * scale)
+    scale = max(1.0, SMALLEST_SIDE / min(height, width)) * min(1.0, LARGEST_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     grey = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
     picture = Image.fromarray(np.uint8(np.clip(grey, 0, 1) * 255)).resize(size, Image.Resampling.BILINEAR)
     if heat is not None:
         strength = np.clip(heat, 0, None) / max(float(heat.max()), 1e-12)
         mask = Image.fromarray(np.uint8(255 * strength)).resize(size, Image.Resampling.BICUBIC)
-        picture = Image.composite(
-            Image.blend(picture, _heat_colours(mask), 0.55),
-            picture,
-            mask.point(lambda level: min(255, int(level * 1.4))),
-        )
+        pair = Image.new("RGB", (2 * size[0] + GAP, size[1]), "white")
+        pair.paste(picture, (0, 0))
+        pair.paste(_heated(picture, mask), (size[0] + GAP, 0))
+        picture = pair
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def heat_scale() -> str:
+    """Draw what the colours of `overlay` mean, on a grey image."""
+    from PIL import Image
+
+    levels = np.uint8(np.tile(np.linspace(0, 255, 256), (16, 1)))
+    strip = np.asarray(_heated(Image.new("RGB", (256, 16), (110, 110, 110)), Image.fromarray(levels)))
+    figure, axes = _figure(4.6, 0.75)
+    axes.imshow(strip, extent=(0, 1, 0, 1), aspect="auto")
+    axes.set_xticks([0, 0.5, 1], ["0: nothing, or against it", "half as much", "the most in this image"])
+    axes.set_yticks([])
+    axes.set_xlabel("how much a place speaks for the class")
+    return _svg(figure)
+
+
+def _heated(picture: Any, mask: Any) -> Any:
+    """Lay heat over a picture: the stronger, the less of the picture shows."""
+    from PIL import Image
+
+    return Image.composite(
+        Image.blend(picture, _heat_colours(mask), 0.55), picture, mask.point(lambda level: min(255, int(level * 1.4)))
+    )
 
 
 def _heat_colours(mask: Any) -> Any:
@@ -151,6 +187,12 @@ def _heat_colours(mask: Any) -> Any:
     from PIL import Image
 
     return Image.fromarray(np.uint8(colormaps["inferno"](np.asarray(mask) / 255)[:, :, :3] * 255))
+
+
+def _short(text: str) -> str:
+    """Cut a long label in its middle: its end may hold what differs."""
+    text = text.replace("$", r"\$")  # matplotlib would read formulas between dollars
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
 
 
 def _cycle(n: int) -> list[str]:

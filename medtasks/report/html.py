@@ -49,7 +49,7 @@ def _unique(sections: Sequence[Section]) -> list[Section]:
 
     def own(block: Any) -> Any:
         if isinstance(block, Row):
-            return Row([own(item) for item in block.items])
+            return Row([own(item) for item in block.items], block.wide)
         if not isinstance(block, Figure):
             return block
         svg, prefix = block.svg, f"f{next(numbers)}-"

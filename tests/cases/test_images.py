@@ -13,7 +13,8 @@ from PIL import Image
 
 from medtasks.cases import Images, Reading
 from medtasks.cases import images as module
-from medtasks.cases.images import check_image_array, find_images, load_npz, manifest_paths
+from medtasks.cases.image_places import find_images, manifest_paths
+from medtasks.cases.images import check_image_array, load_npz
 from medtasks.errors import DataError, UsageError
 
 
@@ -81,6 +82,19 @@ def test_a_file_and_a_glob(folder: Path) -> None:
     assert [Path(name).name for name in several.ids] == ["a.png", "b.png", "f.png"]
     (deep,) = read(f"{folder}/**/*.png")
     assert [Path(name).name for name in deep.ids] == ["a.png", "b.png", "d.png", "f.png"]
+
+
+def test_ids_are_the_same_however_the_files_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,), (deep,) = read(folder), read(f"{folder}/**/*.[pj]*g")
+    assert set(deep.ids) == set(whole.ids) == {"a.png", "b.png", "f.png", "c/d.png", "c/e.jpg"}
+    (one,) = read(f"{folder}/?/*.png")
+    assert one.ids == ("c/d.png",)
+    monkeypatch.chdir(folder.parent)
+    (here,) = read(f"./{folder.name}/**/*.[pj]*g")
+    assert set(here.ids) == set(whole.ids)
+    monkeypatch.chdir(folder)
+    (bare,) = read("*.png")
+    assert bare.ids == ("a.png", "b.png", "f.png")
 
 
 @pytest.mark.parametrize("name", ["none.png", "*.bmp", "none.csv", "none.npz"])

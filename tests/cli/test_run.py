@@ -60,6 +60,14 @@ def test_text_tells_the_result_and_the_next_command(cli: Cli, records_csv: Path,
     assert "note: column 'letter' is passed over" in done.err
 
 
+def test_a_run_longer_than_the_minutes_asked_says_so(cli: Cli, records_csv: Path, tmp_path: Path) -> None:
+    done = cli("run", "diagnosis", "--data", records_csv, *QUICK, "--out", tmp_path / "r", "--minutes", "0.0001")
+    assert done.code == 0, done.err
+    assert "longer than --minutes 0.0001" in done.err
+    easy = cli("run", "diagnosis", "--data", records_csv, *QUICK, "--out", tmp_path / "r", "--minutes", "60")
+    assert "--minutes" not in easy.err
+
+
 def test_the_result_folder_holds_what_is_promised(record_run: Path) -> None:
     assert {path.name for path in record_run.iterdir()} == {
         "bundle", "report.html", "metrics.json", "predictions.csv", "config.toml", "run.json",
@@ -88,9 +96,11 @@ def test_the_result_folder_holds_what_is_promised(record_run: Path) -> None:
         (["run", "diagnosis", *QUICK, "--ignore", "age,wrad"], "wrad", "did you mean 'ward'?"),
         (["run", "diagnosis", *QUICK, "--positive", "sik"], "sik", "did you mean 'sick'?"),
         (["run", "diagnosis", *QUICK, "--threshold", "best"], "'best'", "youden"),
-        (["run", "diagnosis", *QUICK, "--test", "1.5"], "test", "medtasks"),
+        (["run", "diagnosis", *QUICK, "--test", "1.5"], "test", "medtasks run --help"),
+        (["run", "diagnosis", *QUICK, "--valid", "0"], "valid", "medtasks run --help"),
+        (["run", "diagnosis", *QUICK, "--folds", "99"], "folds", "medtasks run --help"),
         (["run", "diagnosis", *QUICK, "--test", "0.6", "--valid", "0.5"], "nothing to train on", "test = 0.2"),
-        (["run", "diagnosis", *QUICK, "--seed", "-1"], "seed", "medtasks"),
+        (["run", "diagnosis", *QUICK, "--seed", "-1"], "seed", "medtasks run --help"),
         (["run", "diagnosis", *QUICK, "--resume"], "no interrupted run", "--resume"),
         (["run", "diagnosis", "--model", "linear-image"], "images", "medtasks models"),
         (["run", "diagnosis", *QUICK, "--device", "gpu"], "GPU", "--device cpu"),
@@ -293,8 +303,9 @@ class It(Base):
 """
 
 
-def test_ctrl_c_is_130_and_leaves_nothing(
-    plugins: Any, constant: str, environment: dict[str, str], records_csv: Path, tmp_path: Path
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_is_130_and_sigterm_143_and_nothing_is_left(
+    plugins: Any, constant: str, environment: dict[str, str], records_csv: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     plugins.model("acme-base", constant)
     plugins.model("acme-waits", WAITS)
@@ -310,15 +321,53 @@ def test_ctrl_c_is_130_and_leaves_nothing(
             line = child.stderr.readline()
             assert line, f"it ended before it trained: {said}"
             said += line
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         out, err = child.communicate(timeout=30)
     finally:
         child.kill()
-    assert child.returncode == 130
+    assert child.returncode == code
     assert out == ""
     assert "error: interrupted" in err
     assert "Traceback" not in err
     assert {path.name for path in tmp_path.iterdir()} == {"site"}
+
+
+SLOW = """
+import time
+from acme_base import It as Base
+class It(Base):
+    def predict(self, cases, *, context):
+        if context.checkpoint is None and len(cases) == 90:
+            print("answering", flush=True)
+            time.sleep(60)
+        return super().predict(cases, context=context)
+"""
+
+
+def test_sigterm_while_predicting_leaves_no_half_file(
+    plugins: Any, constant: str, environment: dict[str, str], records_csv: Path, tmp_path: Path, cli: Cli
+) -> None:
+    plugins.model("acme-base", constant)
+    plugins.model("acme-slow", SLOW)
+    done = cli(
+        "run", "diagnosis", "--data", records_csv, "--model", "acme-slow", "--folds", "1", "--out", tmp_path / "r"
+    )
+    assert done.code == 0, done.err
+    child = subprocess.Popen(
+        [sys.executable, "-c", "from medtasks.cli import main; main()", "predict", "r", records_csv, "-o", "p.csv"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert child.stderr is not None
+    try:
+        assert child.stderr.readline() == "answering\n"
+        assert (tmp_path / ".p.csv.writing").exists()
+        child.terminate()
+        _, err = child.communicate(timeout=30)
+    finally:
+        child.kill()
+    assert child.returncode == 143
+    assert "error: interrupted" in err
+    assert {path.name for path in tmp_path.iterdir()} == {"site", "r"}
 
 
 RESUMES = """
@@ -350,6 +399,51 @@ def test_an_interrupted_run_is_resumed(
     assert {path.name for path in tmp_path.iterdir()} == {"site", "r"}
 
 
+STOPS_IN_THE_THIRD_FOLD = """
+import os, pathlib
+from acme_base import It as Base
+class It(Base):
+    def fit(self, train, valid, *, context):
+        count = pathlib.Path("fits")
+        fits = count.read_text() if count.exists() else ""
+        count.write_text(fits + "x")
+        if len(fits) == 2:
+            os._exit(77)
+        super().fit(train, valid, context=context)
+        context.used["fit"] = len(fits)
+"""
+
+
+def test_finished_folds_of_any_model_are_not_fitted_again(
+    plugins: Any, constant: str, shell: Cli, records_csv: Path, tmp_path: Path
+) -> None:
+    plugins.model("acme-base", constant)
+    plugins.model("acme-stops", STOPS_IN_THE_THIRD_FOLD)
+    command = ("run", "diagnosis", "--data", records_csv, "--model", "acme-stops", "--folds", "4", "--out", "r")
+    assert shell(*command).code == 77
+    done = shell(*command, "--resume")
+    assert done.code == 0, done.err
+    assert "note: 2 of 5 fits were finished and are not repeated." in done.err
+    assert (tmp_path / "fits").read_text() == "x" * 6  # 3 before; then the third again, the fourth, the final one
+    whole = shell(*command[:-1], "whole")  # in one go
+    assert whole.code == 0, whole.err
+    for name in ("predictions.csv", "metrics.json"):
+        assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_model_of_which_nothing_was_kept_is_told_to_start_anew(
+    plugins: Any, constant: str, shell: Cli, records_csv: Path, tmp_path: Path
+) -> None:
+    plugins.model("acme-base", constant)
+    plugins.model("acme-stops", STOPS_IN_THE_THIRD_FOLD.replace("len(fits) == 2", "len(fits) == 0"))
+    command = ("run", "diagnosis", "--data", records_csv, "--model", "acme-stops", "--folds", "2", "--out", "r")
+    assert shell(*command).code == 77
+    done = shell(*command, "--resume")
+    assert done.code == 0, done.err
+    assert "it starts anew" in done.err
+
+
 def test_the_reader_of_a_pipe_may_leave(environment: dict[str, str], tmp_path: Path) -> None:
     read, write = os.pipe()
     child = subprocess.Popen(
@@ -361,6 +455,16 @@ def test_the_reader_of_a_pipe_may_leave(environment: dict[str, str], tmp_path: P
     _, err = child.communicate(timeout=60)
     assert err == ""
     assert child.returncode == 0
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_stream_is_no_fault(environment: dict[str, str], closed: int) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", "from medtasks.cli import main; main()", "models"],
+        capture_output=True, text=True, env=environment, preexec_fn=lambda: os.close(closed), check=False,
+    )  # fmt: skip
+    assert (child.returncode, child.stderr) == (0, "")
+    assert ("diagnosis.linear-record" in child.stdout) == (closed == 2)
 
 
 def test_ctrl_c_inside_a_command_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,3 +149,12 @@ def test_a_stored_model_that_does_not_fit_itself_is_refused(tmp_path: Path) -> N
     np.savez(tmp_path / "linear.npz", **{**arrays, "mean": arrays["mean"][1:]})
     with pytest.raises(BundleError, match="does not fit itself"):
         LinearRecord.load(tmp_path, context=CONTEXT)
+
+
+def test_past_the_deadline_the_first_penalty_is_enough() -> None:
+    data = patients(120)
+    model = LinearRecord(LinearRecord.Config(strengths=(0.01, 1.0)))
+    model.fit(data, data, context=Context(deadline=0.0))
+    first = LinearRecord(LinearRecord.Config(strengths=(0.01,)))
+    first.fit(data, data, context=CONTEXT)
+    assert np.array_equal(model.coef, first.coef)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from medtasks.cases import Images, Records
 from medtasks.dataset import Dataset
+from medtasks.diagnosis.options import DiagnosisOptions
+from medtasks.diagnosis.sources import read
 from medtasks.errors import DataError, MedtasksError, UsageError
+from medtasks.model import Context
 
 Read = Callable[..., Dataset]
 Draw = Callable[..., Path]
@@ -354,3 +359,58 @@ def test_real_tables_are_read_whole(read: Read, name: str, rows: int) -> None:
     assert len(data) + len(data.origin.invalid) == rows
     assert len(data.origin.invalid) == 0
     assert len(data.classes) >= 2
+
+
+def deep_films(folder: Path, top: int, kind: str = "png") -> Path:
+    """Write 16-bit PNG or 32-bit TIFF films whose values go up to ``top``."""
+    rng = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (folder / label).mkdir(parents=True)
+        for i in range(8):
+            values = rng.uniform(0, 0.6 * top, (8, 8)) + (0.4 * top if label == "b" else 0)
+            pixels = values.astype(np.float32 if kind == "tif" else np.uint16)
+            Image.fromarray(pixels).save(folder / label / f"{i}.{kind}")
+    return folder
+
+
+def test_12_bits_in_16_are_told_and_scaled_by_a_declared_range_for_ever(tmp_path: Path) -> None:
+    films = deep_films(tmp_path / "films", 4095)
+    plain = read(films, DiagnosisOptions(), Context())
+    assert any("no value above 4095" in note and "--pixel-range 0,4095" in note for note in plain.origin.notes)
+    assert plain.cases.load((8, 8)).max() < 0.07  # type: ignore[attr-defined]
+    told = read(films, DiagnosisOptions(pixel_range="0,4095"), Context())  # type: ignore[arg-type]
+    assert told.origin.notes == ("Images of more than 8 bits are scaled from 0 (black) to 4095 (white).",)
+    seen = told.cases.load((8, 8))  # type: ignore[attr-defined]
+    assert seen == pytest.approx(np.clip(plain.cases.load((8, 8)) * 65535 / 4095, 0, 1), abs=1e-5)  # type: ignore[attr-defined]
+    schema = json.loads(json.dumps(told.cases.schema()))  # as a bundle keeps it
+    (reading,) = Images.read(films, schema)
+    assert reading.cases is not None
+    assert np.array_equal(reading.cases.load((8, 8)), seen)
+    arrays = np.stack([np.asarray(Image.open(path)) for path in sorted(films.rglob("*.png"))])
+    np.savez(tmp_path / "films.npz", images=arrays, labels=np.arange(16) // 8)
+    packed = read(tmp_path / "films.npz", DiagnosisOptions(pixel_range=(0, 4095)), Context())
+    assert np.array_equal(packed.cases.load((8, 8)), seen)  # type: ignore[attr-defined]
+
+
+def test_16_bits_that_are_used_need_no_note(tmp_path: Path) -> None:
+    assert read(deep_films(tmp_path / "films", 65535), DiagnosisOptions(), Context()).origin.notes == ()
+
+
+def test_32_bits_beyond_0_1_are_told_and_made_comparable_by_a_declared_range(tmp_path: Path) -> None:
+    films = deep_films(tmp_path / "films", 1000, "tif")
+    plain = read(films, DiagnosisOptions(), Context())
+    assert any("16 images of 32 bits" in note for note in plain.origin.notes)
+    told = read(films, DiagnosisOptions(pixel_range=(-1000, 1000)), Context())
+    means = told.cases.load((8, 8)).mean(axis=(1, 2, 3))  # type: ignore[attr-defined]
+    assert means[told.targets == 0].max() < means[told.targets == 1].min()  # "b" is brighter by 400 everywhere
+
+
+def test_a_pixel_range_without_effect_or_sense_is_refused(image_folder: Path, tmp_path: Path, cli: Any) -> None:
+    run = ("run", "diagnosis", "--model", "linear-image", "--dry-run", "--data")
+    done = cli(*run, image_folder, "--pixel-range", "0,4095")
+    assert done.code == 2
+    assert "--pixel-range" in done.error
+    films = deep_films(tmp_path / "films", 4095)
+    for wrong in ("4095,0", "0", "0,much", "0,nan"):
+        assert cli(*run, films, "--pixel-range", wrong).code == 2
+    assert "no value above 4095" in cli(*run, films).err

@@ -1,0 +1,86 @@
+"""Where images stand: in a folder, behind a glob, in a manifest; and by what names."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from medtasks.cases.base import Source
+from medtasks.cases.image_files import is_image
+from medtasks.cases.tables import is_missing, is_table, iterate_table
+from medtasks.errors import DataError, UsageError, suggest
+
+
+def find_images(folder: Path) -> list[Path]:
+    """List the image files below a folder, sorted, hidden ones left out; linked folders are followed once."""
+    found: list[Path] = []
+    seen = {folder.resolve()}
+    for here, folders, files in os.walk(folder, followlinks=True):
+        links = {name: Path(here, name).resolve() for name in folders if Path(here, name).is_symlink()}
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and links.get(name) not in seen)
+        seen.update(links.values())
+        found += [Path(here, name) for name in sorted(files) if not name.startswith(".") and is_image(Path(here, name))]
+    return found
+
+
+def manifest_paths(table: pd.DataFrame, root: Path, where: str, column: str = "path") -> list[Path | None]:
+    """Return the path in each row of a manifest, relative ones below ``root``; None where there is none."""
+    if column not in table.columns:
+        raise UsageError(f"{where} has no column {column!r}", hint=suggest(column, map(str, table.columns)))
+    missing = is_missing(table[column])
+    return [None if gone else root / str(value).strip() for value, gone in zip(table[column], missing, strict=True)]
+
+
+def locate(source: Source, chunk: int, columns: tuple[str, str]) -> Iterator[tuple[list[str], list[Path | None]]]:
+    """Yield ids and paths, ``chunk`` at a time; ``columns`` are those of a manifest's paths and ids."""
+    if isinstance(source, pd.DataFrame):
+        for start in range(0, len(source), chunk):
+            yield _of_manifest(source[start : start + chunk], Path(), "the table", columns)
+        return
+    path = Path(source)
+    if path.is_dir():
+        files = find_images(path)
+        if not files:
+            raise DataError(f"no images in {path}", hint="give a folder of PNG, JPEG, TIFF, BMP or DICOM files")
+        ids = [file.relative_to(path).as_posix() for file in files]
+    elif is_table(path) and path.is_file():
+        for part in iterate_table(path, chunk):
+            yield _of_manifest(part, path.parent, str(path), columns)
+        return
+    elif path.exists():
+        files, ids = [path], [path.name]
+    else:
+        files = sorted(
+            Path(name)
+            for name in glob.glob(str(source), recursive=True)  # noqa: PTH207 (Path has no absolute globs)
+        )
+        if not files:
+            raise DataError(f"no file, folder or match for {str(source)!r}", hint="check the path")
+        root = fixed_part(str(source))
+        ids = [file.relative_to(root).as_posix() for file in files]
+    for start in range(0, len(files), chunk):
+        yield ids[start : start + chunk], list(files[start : start + chunk])
+
+
+def fixed_part(pattern: str) -> Path:
+    """Return the folder of a glob above its first wildcard: ids count from there, as they do for a folder.
+
+    >>> [fixed_part(pattern).as_posix() for pattern in ("scans/2024/*.png", "scans/**/*.png", "*.png")]
+    ['scans/2024', 'scans', '.']
+    """
+    parts = Path(pattern).parts
+    wild = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    return Path(*parts[:wild])
+
+
+def _of_manifest(
+    table: pd.DataFrame, root: Path, where: str, columns: tuple[str, str]
+) -> tuple[list[str], list[Path | None]]:
+    path, name = columns
+    paths = manifest_paths(table, root, where, path)
+    names = table[name if name in table.columns else path]
+    return ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)], paths
