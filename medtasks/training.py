@@ -80,6 +80,8 @@ def _keep(model: Model, place: Path, context: Context) -> None:
     (fresh / "model").mkdir(parents=True)
     with aside():
         model.save(fresh / "model")
+    if model.left_out is not None:
+        np.save(fresh / "left_out.npy", model.left_out, allow_pickle=False)
     (fresh / "used.json").write_text(json.dumps(context.used), encoding="utf-8")
     fresh.rename(place)
 
@@ -88,6 +90,8 @@ def _read(prepared: Prepared, place: Path, context: Context) -> Model:
     with aside():
         model = prepared.model.load(place / "model", context=context)
     model.config = prepared.config
+    if (place / "left_out.npy").is_file():
+        model.left_out = np.load(place / "left_out.npy", allow_pickle=False)
     context.used.update(json.loads((place / "used.json").read_text(encoding="utf-8")))
     return model
 

@@ -36,9 +36,10 @@ class Activity(Task):
     summary: ClassVar[str] = "what a molecule does (affinity, solubility, toxicity) from its structure"
     primary: ClassVar[str] = "rmse"
     cases: ClassVar[tuple[type[Cases], ...]] = (Molecules,)
-    defaults: ClassVar[Mapping[str, str]] = {"molecules": "activity.mol-fingerprint"}
+    defaults: ClassVar[Mapping[str, str]] = {"molecules": "activity.mol-blend"}
     baselines: ClassVar[Mapping[str, str]] = {"molecules": "activity.linear-fingerprint"}
     demo: ClassVar[str] = "chembl2321810"
+    demo_config: ClassVar[Mapping[str, Any]] = {"folds": 3, "graph_steps": 300}
     settled: ClassVar[frozenset[str]] = frozenset({"threshold"})
     not_for: ClassVar[tuple[str, ...]] = (
         "It ranks molecules for the next experiment; it does not replace the experiment.",
