@@ -14,6 +14,7 @@ import pytest
 
 from medtasks.cases import Molecules
 from medtasks.errors import PluginError
+from medtasks.model import Context
 from medtasks_deepchem import GraphConv, child
 from medtasks_deepchem.child import Child, require_deepchem, tail, write_molecules
 
@@ -123,12 +124,12 @@ def test_without_deepchem_it_is_said_what_is_needed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: tuple[int, int], told: str
 ) -> None:
     monkeypatch.setattr(child, "NEEDED", ("deepchem", "no_such_module"))
-    monkeypatch.setattr(child.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(child, "VERSION", version)
     with pytest.raises(PluginError, match=told):
         require_deepchem()
     with pytest.raises(PluginError, match=told):
-        GraphConv.load(tmp_path, context=None)  # type: ignore[arg-type]  # it is not looked at
+        GraphConv.load(tmp_path, context=Context())
 
 
 def test_nobody_imports_deepchem_unasked(tmp_path: Path) -> None:

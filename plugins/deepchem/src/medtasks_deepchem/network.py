@@ -14,6 +14,10 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
 
+MOMENTUM = 0.9
+"""Of the moving averages that prediction uses. Keras' 0.99 lags a hundred steps behind, which is all that a few hundred
+molecules give in ten epochs: validation would choose by predictions of a network that is not there yet."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -74,14 +78,16 @@ class Network:
             learning_rate=config["rate"],
             model_dir=str(folder),  # it would make one elsewhere, and leave it; nothing is written here either
         )
+        for layer in self.model.model.batch_norms:
+            layer.momentum = MOMENTUM
 
     @property
     def weights(self) -> list[Array]:
         """The weights of every layer, in Keras' order."""
         return [np.asarray(weight) for weight in self.model.model.get_weights()]
 
-    @weights.setter
-    def weights(self, weights: list[Array]) -> None:
+    def take(self, weights: list[Array]) -> None:
+        """Replace the weights of every layer."""
         self.model.model.set_weights(weights)
 
     def build(self) -> None:
@@ -110,7 +116,7 @@ class Network:
             if not patient or (deadline is not None and time.time() > deadline):
                 break
         if best[2] is not None:
-            self.weights = best[2]
+            self.take(best[2])
         return epoch
 
     def predict(self, found: Array) -> Values:

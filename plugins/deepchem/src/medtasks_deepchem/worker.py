@@ -66,7 +66,7 @@ class Worker:
         weights = [arrays[name] for name in sorted(arrays)]
         if [weight.shape for weight in weights] != [weight.shape for weight in network.weights]:
             raise Refused("the weights do not fit the network that this version of DeepChem builds")
-        network.weights = weights
+        network.take(weights)
         self.network = network
         return {}
 
