@@ -128,6 +128,8 @@ class Child:
         ------
         BundleError
             If the network refuses the weights it is given.
+        DataError
+            If there is nothing to train on.
         PluginError
             If DeepChem fails or its process dies; what is told of it holds no structures.
         """
