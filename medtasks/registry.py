@@ -157,7 +157,7 @@ def _scan() -> Iterator[Entry]:
         if not text or "medtasks." not in text:
             continue
         try:
-            name = distribution.metadata["Name"] or "unknown"
+            name = _field(distribution.metadata, "Name") or "unknown"
         except Exception:  # a damaged METADATA file raises what the Python version happens to raise
             continue
         if _normal(name) in seen:  # an older copy further down the path: Python imports the first too
@@ -171,7 +171,7 @@ def _of_distribution(distribution: metadata.Distribution, name: str, text: str) 
     common: dict[str, Any] = {
         "distribution": name,
         "version": distribution.version,
-        "summary": about["Summary"] or "",
+        "summary": _field(about, "Summary"),
         "home_page": _home_page(about),
     }
     parser = entrypoints.CaseSensitiveConfigParser(delimiters=("=",), interpolation=None)
@@ -241,7 +241,12 @@ def _home_page(about: metadata.PackageMetadata) -> str:
         label, _, url = line.partition(",")
         if label.strip().lower() in ("homepage", "repository", "source"):
             return str(url).strip()
-    return str(about["Home-page"] or "")
+    return _field(about, "Home-page")
+
+
+def _field(about: metadata.PackageMetadata, name: str) -> str:
+    """Return a field, empty where the metadata lack it; `about[name]` warns of that since Python 3.12."""
+    return str(next(iter(about.get_all(name) or ()), ""))
 
 
 def _normal(name: str) -> str:

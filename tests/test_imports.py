@@ -24,6 +24,7 @@ HEAVY = (
     "pydicom",
     "jinja2",
     "PIL",
+    "medtasks_deepchem",
     "medtasks_image_cnn",
     "medtasks_record_ensemble",
     "acme_spy",
