@@ -39,7 +39,7 @@ class Activity(Task):
     defaults: ClassVar[Mapping[str, str]] = {"molecules": "activity.mol-blend"}
     baselines: ClassVar[Mapping[str, str]] = {"molecules": "activity.linear-fingerprint"}
     demo: ClassVar[str] = "chembl2321810"
-    demo_config: ClassVar[Mapping[str, Any]] = {"folds": 3, "graph_steps": 300}
+    demo_config: ClassVar[Mapping[str, Any]] = {"folds": 3, "graph_steps": 200}
     settled: ClassVar[frozenset[str]] = frozenset({"threshold"})
     not_for: ClassVar[tuple[str, ...]] = (
         "It ranks molecules for the next experiment; it does not replace the experiment.",
