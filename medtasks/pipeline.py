@@ -14,7 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from medtasks import bundle, record, registry
+from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
 from medtasks.model import Context, Progress, model_class
 from medtasks.predictor import Predictor
@@ -93,6 +97,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             predictor.decision,
             baseline,
             _explainer(prepared, answered, context),
+            _learnt(prepared, answered),
         )
         summary = record.summary(prepared, folder, evaluation, baseline, predictor.facts, seconds)
         record.write(folder, prepared, predictor, answered, judged, summary)
@@ -130,6 +135,14 @@ def _baseline(prepared: Prepared) -> Prepared:
 def _explainer(prepared: Prepared, answered: Answered, context: Context) -> Any:
     """Explain judged cases, where the model brings an explanation."""
     return functools.partial(answered.explain, context=context) if prepared.model.explains() else None
+
+
+def _learnt(prepared: Prepared, answered: Answered) -> tuple[tuple[npt.NDArray[np.int64], Dataset], ...]:
+    """Say what each fold's model was made from, and which rows it answered."""
+    return tuple(
+        (np.flatnonzero(answered.fold_of == i), prepared.dataset.take(np.concatenate([fold.train, fold.valid])))
+        for i, fold in enumerate(prepared.folds)
+    )
 
 
 @contextlib.contextmanager

@@ -95,7 +95,8 @@ class Judged:
 
     ``data`` are the cases judged, ``answers`` the table of their answers (row by row), ``baseline`` the
     same cases judged for the baseline, ``explain`` explains rows of ``data`` for given classes or targets
-    (None where the model cannot).
+    (None where the model cannot), ``learnt`` says for each model that answered which rows of ``data`` those are and
+    what it was made from (empty where that is not at hand).
     """
 
     data: Dataset
@@ -104,6 +105,7 @@ class Judged:
     decision: Decision
     baseline: Evaluation | None = None
     explain: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[Any]] | None = None
+    learnt: tuple[tuple[npt.NDArray[np.int64], Dataset], ...] = ()
 
 
 class Task(ABC):

@@ -14,6 +14,8 @@ from medtasks.evaluation.screening import screening
 from medtasks.task import Evaluation
 
 Values = npt.NDArray[np.float64]
+LEAST_ON_CLIFFS = 5
+"""Fewer molecules on activity cliffs than this are not measured by themselves."""
 CLASSES = (
     "auroc", "auprc", "mcc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "brier",
     "log_loss", "ece",
@@ -61,8 +63,17 @@ def _one(data: Dataset, t: int, answers: pd.DataFrame, seed: int) -> Resampled:
         censoring = data.extra.get("censoring")
         bounds = None if censoring is None or not censoring[known, t].any() else censoring[known, t]
 
+        steep = data.extra["cliff"][known, t] if "cliff" in data.extra else np.zeros(len(targets), dtype=bool)
+
         def statistic(weights: Weights) -> dict[str, Values]:
-            return regression(targets, predicted, weights[:, known], bounds)
+            found = regression(targets, predicted, weights[:, known], bounds)
+            if steep.sum() >= LEAST_ON_CLIFFS:
+                squares = (predicted - targets)[steep] ** 2
+                mine = weights[:, known][:, steep]
+                total = mine.sum(axis=1)
+                mean = np.divide(mine @ squares, total, out=np.full(len(total), np.nan), where=total > 0)
+                found["rmse_cliff"] = np.sqrt(mean)
+            return found
 
     return resample(statistic, len(data), data.groups, seed)
 

@@ -41,6 +41,9 @@ class ActivityOptions(Config):
     threshold: Rule = "youden"
     """For classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`, `specificity=0.9`, or a
     probability."""
+    cliff: float = pydantic.Field(default=1.0, ge=0)
+    """Difference between nearly identical molecules that makes an activity cliff: 1 is ten-fold in log units; 0 looks
+    for none."""
     standardise: bool = True
     """Whether to clean up structures, keep the largest organic fragment, and neutralise."""
     tautomers: bool = False

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks import outcome
-from medtasks.activity import judging
+from medtasks.activity import judging, novelty
+from medtasks.activity.similarity import Nearest
 from medtasks.cases import Molecules
+from medtasks.dataset import Dataset
 from medtasks.evaluation.calibration import reliability
 from medtasks.report import figures
 from medtasks.report.blocks import Block, Figure, Row, Section, Table, Text
@@ -22,10 +24,13 @@ DRAWN = 6
 
 def write(judged: Judged) -> list[Section]:
     """Write every section on the result."""
+    found = novelty.find(judged)
+    new = [Section("How new the test molecules are", novelty.blocks(judged, found[0]))] if found else []
     return [
         Section("Result", _result(judged)),
+        *new,
         Section("Predicted and measured", _agreement(judged)),
-        Section("Largest errors", _errors(judged), personal=True),
+        Section("Largest errors", _errors(judged, found), personal=True),
     ]
 
 
@@ -86,19 +91,25 @@ def _classes(judged: Judged, t: int, known: npt.NDArray[np.bool_]) -> list[Figur
     ]
 
 
-def _errors(judged: Judged) -> list[Block]:
+def _errors(judged: Judged, found: tuple[Nearest, Dataset] | None) -> list[Block]:
     assert isinstance(judged.data.cases, Molecules)
-    blocks: list[Block] = [
-        Text("Look here first for wrong measurements, wrong structures, and chemistry that the model does not know.")
-    ]
+    text = "Look here first for wrong measurements, wrong structures, and chemistry that the model does not know."
+    if judged.explain is not None:
+        text += " Atoms in orange raised the prediction, atoms in blue lowered it."
+    blocks: list[Block] = [Text(text)]
     for t, (name, kind) in list(enumerate(zip(judged.data.names, judged.data.kinds, strict=True)))[:DRAWN]:
         size = _sizes(judged, t, name, kind)
         order = np.argsort(-np.nan_to_num(size, nan=-1), kind="stable")[:ERRORS]
         worst = [int(row) for row in order if size[row] > 0]
         if worst:
+            rows = np.array(worst)
+            shares = [None] * len(worst) if judged.explain is None else judged.explain(rows, np.full(len(rows), t))
             pictures = [
-                Figure(figures.molecule(judged.data.cases.mol(row)), _caption(judged, t, name, kind, row))
-                for row in worst
+                Figure(
+                    figures.molecule(judged.data.cases.mol(row), None if share is None else list(share)),
+                    _caption(judged, t, name, kind, row) + _neighbour(found, t, name, kind, row),
+                )
+                for row, share in zip(worst, shares, strict=True)
             ]
             blocks.append(Row(pictures))
     return blocks
@@ -121,3 +132,16 @@ def _caption(judged: Judged, t: int, name: str, kind: str, row: int) -> str:
         int(judged.data.extra["censoring"][row, t]) if "censoring" in judged.data.extra else 0, ""
     )
     return f"{told}: {name} {sign}{measured:.2f}, predicted {judged.answers[name].iloc[row]:.2f}"
+
+
+def _neighbour(found: tuple[Nearest, Dataset] | None, t: int, name: str, kind: str, row: int) -> str:
+    """Tell the nearest training molecule and what it measures."""
+    if found is None:
+        return ""
+    near, learnt = found
+    place = near.place[row]
+    value = learnt.targets[place, t]
+    told = "not measured" if not np.isfinite(value) else f"{value:.2f}"
+    if kind == "binary" and np.isfinite(value):
+        told = "active" if value else "inactive"
+    return f". Nearest in training: {learnt.cases.ids[place]} (similarity {near.similarity[row]:.2f}), {name} {told}"

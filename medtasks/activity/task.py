@@ -11,6 +11,7 @@ import pandas as pd
 
 from medtasks.activity import judging, sources, splitting
 from medtasks.activity.options import ActivityOptions
+from medtasks.activity.similarity import with_cliffs
 from medtasks.cases import Cases, Molecules, Reading, Schema, Source
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, UsageError
@@ -53,6 +54,10 @@ class Activity(Task):
     def read(self, source: Source, options: Any, *, context: Context, schema: Schema | None = None) -> Dataset:
         """Read molecules with their measurements; see `medtasks.activity.sources`."""
         return sources.read(source, options, context, schema["kinds"] if schema else ())
+
+    def adapt(self, dataset: Dataset, options: Any) -> Dataset:
+        """Mark the molecules on activity cliffs; see `medtasks.activity.similarity`."""
+        return with_cliffs(dataset, options.cliff)
 
     def check_trainable(self, dataset: Dataset) -> None:
         """Refuse targets with too few measurements, or with one value only."""

@@ -34,7 +34,6 @@ class MolGraph(Model):
     devices: ClassVar[tuple[str, ...]] = ("cpu", "gpu")
 
     scale: Scale
-    size: float
 
     class Config(MolGraphConfig):
         """Hyper-parameters of the graph network."""
@@ -53,7 +52,6 @@ class MolGraph(Model):
         self.scale = Scale.of(train)
         samples = Samples.learnt(train, self.scale, with_prints=self.config.prints > 0)
         watched = Samples.learnt(valid, self.scale, with_prints=self.config.prints > 0)
-        self.size = float(samples.graphs.sizes.mean())
         self.weights = []
         for member in context.progress.track(range(self.config.members), "networks"):
             self.weights.append(
@@ -62,7 +60,6 @@ class MolGraph(Model):
                     samples,
                     watched,
                     self.scale,
-                    self.size,
                     seed=context.seed * 1000 + member,
                     device=self._device,
                     context=context,
@@ -105,7 +102,6 @@ class MolGraph(Model):
         """Write the networks' parameters as JSON and their weights as ``.npz``: no code, no pickle."""
         about = {
             "config": self.config.model_dump(mode="json"),
-            "size": self.size,
             "binary": self.scale.binary.tolist(),
             "middle": self.scale.middle.tolist(),
             "spread": self.scale.spread.tolist(),
@@ -120,7 +116,6 @@ class MolGraph(Model):
         """Rebuild the networks by this package's own code and give them the stored weights."""
         about = json.loads((folder / "network.json").read_text(encoding="utf-8"))
         model = cls(cls.Config.model_validate(about["config"]))
-        model.size = float(about["size"])
         model.scale = Scale(np.array(about["binary"]), np.array(about["middle"]), np.array(about["spread"]))
         for i in range(model.config.members):
             with np.load(folder / f"network-{i + 1}.npz", allow_pickle=False) as file:
@@ -133,13 +128,12 @@ class MolGraph(Model):
 
     def _ready(self, context: Context) -> Device:
         """Build the network when it is first asked for something."""
-        from medtasks_mol_graph.training import build, reader
+        from medtasks_mol_graph.training import reader
 
         if self._device is None or self._reader is None:
             self._device = self._choose(context)
             with self._device.scope():
-                one = Molecules.from_smiles(["C"])
-                self._reader = reader(build(self.config, self.scale, self.size), self._samples(one))
+                self._reader = reader(self.config, tuple(self.scale.binary.tolist()), self._device)
             expected = [tuple(weight.shape) for weight in self._reader.get_weights()]
             if any([weight.shape for weight in weights] != expected for weights in self.weights):
                 raise BundleError("the stored weights do not fit the stored network", hint="train again")

@@ -14,6 +14,10 @@ keras = load_keras()
 ops, layers = keras.ops, keras.layers
 
 
+USUAL_SIZE = 25.0
+"""Atoms of a usual drug, by which sums over atoms are divided."""
+
+
 class MessagePassing(keras.Model):  # type: ignore[misc, name-defined]  # Keras has no types
     """Directed message passing on bonds (D-MPNN; Yang et al. 2019, doi:10.1021/acs.jcim.9b00237).
 
@@ -35,16 +39,12 @@ class MessagePassing(keras.Model):  # type: ignore[misc, name-defined]  # Keras 
         Share of units dropped in the feed-forward part.
     prints
         Width to which counts of substructures are projected; 0 where there are none.
-    size
-        A usual number of atoms, by which sums over atoms are divided.
     """
 
-    def __init__(
-        self, binary: Sequence[bool], *, hidden: int, depth: int, dropout: float, prints: int, size: float
-    ) -> None:
+    def __init__(self, binary: Sequence[bool], *, hidden: int, depth: int, dropout: float, prints: int) -> None:
         super().__init__()
         self.binary = np.array([binary], dtype=np.float32)
-        self.hidden, self.depth, self.size = hidden, depth, size
+        self.hidden, self.depth = hidden, depth
         self.atom_in, self.bond_in = layers.Dense(hidden, use_bias=False), layers.Dense(hidden)
         self.message = layers.Dense(hidden, use_bias=False)
         self.atom_out, self.message_out = layers.Dense(hidden, use_bias=False), layers.Dense(hidden)
@@ -62,7 +62,7 @@ class MessagePassing(keras.Model):  # type: ignore[misc, name-defined]  # Keras 
         """Return (places + 1, d): the mean and the sum over atoms, and the projected prints."""
         atoms = self.atoms(x)
         total = ops.segment_sum(atoms, x["owner"], num_segments=ops.shape(x["sizes"])[0])
-        parts = [total / x["sizes"], total / self.size]
+        parts = [total / x["sizes"], total / USUAL_SIZE]
         if self.prints is not None:
             parts.append(self.prints(self.drop(x["prints"], training=training)))
         return ops.concatenate(parts, axis=1)

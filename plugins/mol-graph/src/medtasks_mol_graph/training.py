@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from medtasks.cases import Molecules
 from medtasks.cases.images import parallel
 from medtasks.model import Context
 from medtasks_keras import Device, TrainingState, load_keras
@@ -19,26 +21,47 @@ ASKED = 256
 """Molecules that are answered in one batch."""
 
 
-def build(config: MolGraphConfig, scale: Scale, size: float) -> Any:
-    """Return an untrained network; ``size`` is a usual number of atoms."""
-    return MessagePassing(
-        scale.binary.tolist(),
-        hidden=config.hidden,
-        depth=config.depth,
-        dropout=config.dropout,
-        prints=config.prints,
-        size=size,
+def build(config: MolGraphConfig, binary: tuple[bool, ...]) -> Any:
+    """Return an untrained network whose weights exist; ``binary`` says of each target whether it is a class."""
+    network = MessagePassing(
+        binary, hidden=config.hidden, depth=config.depth, dropout=config.dropout, prints=config.prints
     )
-
-
-def reader(network: Any, sample: Samples) -> Any:
-    """Make a network ready to answer: its weights exist, nothing is compiled by XLA.
-
-    XLA takes seconds for each shape of a batch, which a prediction never earns back.
-    """
-    network.compile(jit_compile=False if load_keras().backend.backend() == "tensorflow" else "auto")
-    network.predict_on_batch(sample.x(np.arange(min(1, len(sample))), ASKED))
+    one = Samples.of(Molecules.from_smiles(["C"]), with_prints=config.prints > 0, targets=len(binary))
+    network(one.x(np.arange(1), 1))
     return network
+
+
+@functools.lru_cache(maxsize=2)
+def reader(config: MolGraphConfig, binary: tuple[bool, ...], device: Device) -> Any:
+    """Return a network that answers with whatever weights it is given; all of one shape share it.
+
+    Nothing is compiled by XLA: that takes seconds for each shape of a batch, which a prediction never earns back.
+    """
+    network = build(config, binary)
+    network.compile(jit_compile=False if load_keras().backend.backend() == "tensorflow" else "auto")
+    return network
+
+
+@functools.lru_cache(maxsize=1)
+def _learner(config: MolGraphConfig, binary: tuple[bool, ...], steps: int, device: Device) -> Any:
+    """Return a network compiled for training; the folds and members of one model share it, traced once."""
+    network = build(config, binary)
+    network.compile(
+        optimizer=optimiser(config.rate, config.decay, steps),
+        # On TensorFlow's CPU XLA took nearly twice as long a step as none, and seconds for each shape.
+        jit_compile="auto" if load_keras().backend.backend() != "tensorflow" else device.kind == "gpu",
+    )
+    network.optimizer.build(network.trainable_variables)
+    return network
+
+
+def _renew(network: Any, fresh: Any) -> None:
+    """Bring a network to the state of an untrained one."""
+    ops = load_keras().ops
+    for mine, theirs in zip(network.variables, fresh.variables, strict=True):
+        mine.assign(theirs)
+    for variable in network.optimizer.variables:
+        variable.assign(ops.zeros(variable.shape, dtype=variable.dtype))
 
 
 def ask(network: Any, samples: Samples) -> Values:
@@ -66,7 +89,6 @@ def fit(
     train: Samples,
     valid: Samples,
     scale: Scale,
-    size: float,
     *,
     seed: int,
     device: Device,
@@ -79,20 +101,14 @@ def fit(
     one that was never interrupted (on one CPU).
     """
     keras = load_keras()
-    keras.utils.set_random_seed(seed)
     batch = min(config.batch, len(train))
     steps = max(1, len(train) // batch)
     epochs = min(max(config.epochs, -(-config.least_steps // steps)), max(1, config.most_steps // steps))
+    binary = tuple(scale.binary.tolist())
     with device.scope():
-        network = build(config, scale, size)
-        network.compile(
-            optimizer=optimiser(config.rate, config.decay, steps * epochs),
-            # On TensorFlow's CPU XLA took twice as long a step as none, and seconds for each shape.
-            jit_compile="auto" if keras.backend.backend() != "tensorflow" else device.kind == "gpu",
-        )
-        network(train.x(np.arange(1), batch))
-        network.optimizer.build(network.trainable_variables)
-        answering = reader(build(config, scale, size), train)
+        network = _learner(config, binary, steps * epochs, device)
+        keras.utils.set_random_seed(seed)
+        _renew(network, build(config, binary))
         state = TrainingState(network, context.checkpoint / place if context.checkpoint else None)
         for epoch in context.progress.track(range(state.epoch, epochs), place, epochs - state.epoch):
             order = np.random.default_rng([seed, epoch]).permutation(len(train))
@@ -100,6 +116,7 @@ def fit(
             for x, y in parallel(lambda rows: (train.x(rows, batch), train.y(rows, batch)), parts):
                 network.train_on_batch(x, y)
             if len(valid):
+                answering = reader(config, binary, device)
                 answering.set_weights(weights_of(network))
                 state.after(epoch, badness(valid, ask(answering, valid), scale))
             else:

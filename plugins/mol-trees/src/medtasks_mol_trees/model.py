@@ -45,7 +45,8 @@ class MolTreesConfig(Config):
 class MolTrees(Model):
     """Gradient boosting on descriptors and counts of substructures; for classes a random forest too (LightGBM).
 
-    Their answers are averaged. A bound pulls only while trees grown on other molecules answer on its wrong side. LightGBM: Ke et al. 2017, NeurIPS 30.
+    Their answers are averaged. A bound pulls only while trees grown on other molecules answer on its wrong side.
+    LightGBM: Ke et al. 2017, NeurIPS 30.
     """
 
     task: ClassVar[str] = "activity"
