@@ -108,7 +108,7 @@ class Predictor:
     def iterate(self, source: Source | Cases, *, context: Context | None = None) -> Iterator[pd.DataFrame]:
         """Answer an input a chunk at a time, in constant memory; see `predict`."""
         for reading in self._readings(source):
-            yield self._table(reading, context or Context())
+            yield self.table(reading, context=context or Context())
 
     def explain(
         self, source: Source | Cases, target: str | None = None, *, context: Context | None = None
@@ -176,7 +176,8 @@ class Predictor:
         for part in source.chunks():
             yield Reading(tuple(part.ids), (None,) * len(part), part)
 
-    def _table(self, reading: Reading[Any], context: Context) -> pd.DataFrame:
+    def table(self, reading: Reading[Any], *, context: Context) -> pd.DataFrame:
+        """Answer what was read: one row per row of the input; see `predict`."""
         if reading.cases is None:
             nothing = np.zeros((0, len(self.outputs.classes or self.outputs.names)))
             answers = self.task.answer(nothing, self.outputs, self.decision)

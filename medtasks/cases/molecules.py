@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.base import Cases, Reading, Schema, Source
-from medtasks.cases.molecule_files import STRUCTURE, iterate_molecules, name_column, structure_column
+from medtasks.cases.molecule_files import NAME, STRUCTURE, iterate_molecules, name_column, structure_column
 from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read_mol, read_smiles, smiles, version
 from medtasks.errors import DataError, suggest
 
@@ -103,7 +103,20 @@ class Molecules(Cases):
     @classmethod
     def read(cls, source: Source | Sequence[Any], schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
         """Read a CSV, TSV, Parquet, SMI or SDF file, a table, or a list of SMILES or RDKit molecules in memory."""
-        standard = Standard(**schema["standard"])
+        for piece in cls.pieces(source, schema, chunk=chunk):
+            yield cls.read_piece(piece, schema)
+
+    @classmethod
+    def pieces(
+        cls, source: Source | Sequence[Any], schema: Schema, *, chunk: int = CHUNK
+    ) -> Iterator[tuple[int, pd.DataFrame]]:
+        """Yield a source in pieces, nothing parsed: the number of rows before it, and a table of structure and name.
+
+        Raises
+        ------
+        DataError
+            If the source as a whole cannot be read, or has no column with structures.
+        """
         where = "the table" if isinstance(source, pd.DataFrame) else str(source)
         start = 0
         for part in parts_of(source, chunk):
@@ -113,12 +126,21 @@ class Molecules(Cases):
                 raise DataError(
                     f"{where} has no column {wanted!r} with structures", hint=suggest(wanted, map(str, part.columns))
                 )
-            ids = names_of(part, name_column(part, schema.get("id")), start)
-            found = read_structures(part[column], standard)
-            valid = [(name, item) for name, item in zip(ids, found, strict=True) if isinstance(item, bytes)]
-            cases = cls([name for name, _ in valid], [item for _, item in valid], standard) if valid else None
-            yield Reading(tuple(ids), tuple(None if isinstance(item, bytes) else item for item in found), cases)
+            names = names_of(part, name_column(part, schema.get("id")), start)
+            yield start, pd.DataFrame({STRUCTURE: part[column].to_numpy(), NAME: names}, dtype=object)
             start += len(part)
+
+    @classmethod
+    def read_piece(
+        cls, piece: tuple[int, pd.DataFrame], schema: Schema, *, tick: Callable[[int], None] | None = None
+    ) -> Reading[Self]:
+        """Read one of the `pieces`; ``tick`` is told the place of each row before it is parsed."""
+        standard, (_, table) = Standard(**schema["standard"]), piece
+        ids = table[NAME].tolist()
+        found = read_structures(table[STRUCTURE], standard, tick)
+        valid = [(name, item) for name, item in zip(ids, found, strict=True) if isinstance(item, bytes)]
+        cases = cls([name for name, _ in valid], [item for _, item in valid], standard) if valid else None
+        return Reading(tuple(ids), tuple(None if isinstance(item, bytes) else item for item in found), cases)
 
 
 def parts_of(source: Source | Sequence[Any], chunk: int = CHUNK) -> Iterator[pd.DataFrame]:
@@ -146,11 +168,15 @@ def names_of(table: pd.DataFrame, column: str | None, start: int = 0) -> list[st
     ]
 
 
-def read_structures(values: Iterable[Any], standard: Standard) -> list[bytes | str]:
+def read_structures(
+    values: Iterable[Any], standard: Standard, tick: Callable[[int], None] | None = None
+) -> list[bytes | str]:
     """Read structures (SMILES or RDKit molecules): the binary form of each, or why it cannot be used."""
     found: list[bytes | str] = []
     with quiet():
-        for value in values:
+        for row, value in enumerate(values):
+            if tick is not None:
+                tick(row)
             try:
                 mol = read_smiles(value.strip(), standard) if isinstance(value, str) else _given(value, standard)
                 found.append(mol.ToBinary())

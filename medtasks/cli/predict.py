@@ -27,15 +27,30 @@ def predict(
     source: Annotated[str, typer.Argument(metavar="INPUT", help=INPUT)],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="A .csv, .tsv, .parquet or .jsonl file; CSV on stdout if left out."),
+        typer.Option("--out", "-o", help="A .csv, .tsv, .parquet or .jsonl file, or a folder; else CSV on stdout."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that answer molecules into a folder, one for each core.")
+    ] = 1,
+    timeout: Annotated[
+        float,
+        typer.Option(min=0.1, help="Into a folder: seconds that reading a molecule, or answering a part, may take."),
+    ] = 60.0,
     device: OnDevice = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Answer every row of an input: exactly its rows, in order, bad ones with their reason."""
+    """Answer every row of an input: exactly its rows, in order, bad ones with their reason.
+
+    Into a folder (a name without suffix) molecules are answered in parts; the same command goes on where it stopped.
+    """
     from medtasks.api import load
     from medtasks.model import Context
 
+    if out is not None and (not out.suffix or out.is_dir()):
+        _into_folder(bundle, source, out, workers, timeout, device, as_json)
+        return
+    if workers > 1:
+        raise UsageError("--workers needs a folder to write parts into", hint="name one with --out")
     if out is not None and out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"cannot write {out.suffix or 'a file without suffix'!r}", hint=f"use {', '.join(SUFFIXES)}")
     if out is not None and (out.is_dir() or (out.exists() and Path(source).exists() and out.samefile(source))):
@@ -55,6 +70,21 @@ def predict(
     )
     if rows and invalid == rows:
         raise DataError("no row of the input could be used", hint="the column error says why for each")
+
+
+def _into_folder(
+    bundle: Path, source: str, out: Path, workers: int, timeout: float, device: Device, as_json: bool
+) -> None:
+    from medtasks.bulk import into_folder
+
+    found = into_folder(
+        bundle, source, out, workers=workers, timeout=timeout, device=device, progress=output.progress()
+    )
+    if as_json:
+        output.emit_json({**found, "out": str(out)})
+        return
+    kept = f" ({found['kept']} parts stood there already)" if found["kept"] else ""
+    output.note(f"{found['rows']} rows answered into {out}, {found['invalid']} of them invalid{kept}")
 
 
 @contextlib.contextmanager
