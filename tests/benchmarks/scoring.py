@@ -1,0 +1,87 @@
+"""Scoring molecules in bulk: molecules a second beside RDKit's bare parsing, two workers beside one, memory.
+
+SMILES are taken from a file (default: HIV of MoleculeNet) and repeated. Each model is trained on ESOL with its default
+settings but few training steps, which changes nothing in the speed of answering.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+from common import SHARED, arguments, medtasks, verdict
+
+QUICK = {
+    "mol-graph": ["--set", "epochs=1", "--set", "least_steps=0"],
+    "mol-blend": ["--set", "graph_steps=20"],
+}
+MEASURE = """
+import resource, subprocess, sys, time
+start = time.perf_counter()
+done = subprocess.run(sys.argv[1:], capture_output=True, text=True)
+assert done.returncode == 0, done.stderr
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+
+def score(place: Path, library: Path, out: Path, workers: int) -> tuple[float, float]:
+    """Return seconds and the largest process' memory in MiB."""
+    command = [sys.executable, "-m", "medtasks", "predict", str(place), str(library), "-o", str(out)]
+    command += ["--workers", str(workers)]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *command], capture_output=True, text=True, check=True)
+    seconds, memory = map(float, done.stdout.split())
+    return seconds, memory
+
+
+def parsing(texts: list[str]) -> float:
+    """Return molecules a second that RDKit parses, in one process."""
+    from rdkit import Chem, rdBase
+
+    start = time.perf_counter()
+    with rdBase.BlockLogs():
+        for text in texts:
+            Chem.MolFromSmiles(text)
+    return len(texts) / (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = arguments(__doc__, SHARED / "activity" / "hiv.csv")
+    parser.add_argument("--train", type=Path, default=SHARED / "activity" / "esol.csv")
+    parser.add_argument("--models", default="mol-fingerprint,mol-trees,mol-graph,mol-blend")
+    parser.add_argument("--count", type=int, default=16_384)
+    parser.add_argument("--times", type=int, default=4, help="how many times more rows the memory is compared with")
+    chosen = parser.parse_args()
+    texts = pd.read_csv(chosen.data)["smiles"].tolist()
+    texts = (texts * (chosen.count // len(texts) + 1))[: chosen.count]
+    print(f"MolFromSmiles alone: {parsing(texts):.0f} molecules a second")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        few, many = folder / "few.parquet", folder / "many.parquet"
+        pd.DataFrame({"smiles": texts[: chosen.count // 4]}).to_parquet(few)
+        pd.DataFrame({"smiles": texts}).to_parquet(many)
+        for model in chosen.models.split(","):
+            place = folder / model
+            extra = QUICK.get(model, [])
+            named = ("--data", chosen.train, "--target", "logS", "--model", model, "--out", place)
+            medtasks("run", "activity", *named, *extra)
+            start, _ = score(place, few, folder / f"{model}-few", 1)
+            one, _ = score(place, many, folder / f"{model}-one", 1)
+            two, _ = score(place, many, folder / f"{model}-two", 2)
+            each = (one - start) / (0.75 * chosen.count)  # the difference of both runs leaves out the start
+            print(f"{model}: {1 / each:.0f} molecules a second on one core, after {one - each * chosen.count:.0f} s of "
+                  f"start; two workers take {two / one:.2f} of the time of one")  # fmt: skip
+        larger = folder / "larger.parquet"
+        pd.DataFrame({"smiles": texts * chosen.times}).to_parquet(larger)
+        first = chosen.models.split(",")[0]
+        _, small = score(folder / first, many, folder / "small", 1)
+        _, large = score(folder / first, larger, folder / "large", 1)
+        print(f"{first}: {small:.0f} MiB for {chosen.count} rows, {large:.0f} MiB for {chosen.times} times as many")
+        sys.exit(not verdict("memory of the larger input, as a multiple", large / small, 1.1, less=True))
+
+
+if __name__ == "__main__":
+    main()
