@@ -20,12 +20,12 @@ import pandas as pd
 
 from medtasks import bundle
 from medtasks.cases import Molecules
-from medtasks.errors import DataError, PluginError, UsageError
+from medtasks.errors import DataError, Interrupted, PluginError, UsageError
 from medtasks.model import Context, Progress
 from medtasks.predictor import Predictor
 from medtasks.worker import ANSWER, FAULT, LENGTH, NO_ROW, TICK, pack, unpack
 
-PIECE = 8192
+PIECE = 2048
 """Rows of one part of the result: what a kill costs at most, times the number of workers."""
 JOB = "job.json"
 SINGLE = (
@@ -212,7 +212,7 @@ def into_folder(
     out: Path,
     *,
     workers: int = 1,
-    timeout: float = 60.0,
+    timeout: float = 120.0,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> dict[str, int]:
@@ -243,16 +243,19 @@ def into_folder(
     answers = answer(
         place, predictor, source, workers=workers, timeout=timeout, device=device, skip=lambda n: part(n).is_file()
     )
-    for number, table in bars.track(answers, "answering", total):
-        if table is None:
-            table = pd.read_parquet(part(number), columns=["status"])
-            kept += 1
-        else:
-            fresh = part(number).with_suffix(".writing")
-            table.to_parquet(fresh, index=False)
-            fresh.replace(part(number))
-        rows += len(table)
-        invalid += int((table["status"] != "ok").sum())
+    try:
+        for number, table in bars.track(answers, "answering", total):
+            if table is None:
+                table = pd.read_parquet(part(number), columns=["status"])
+                kept += 1
+            else:
+                fresh = part(number).with_suffix(".writing")
+                table.to_parquet(fresh, index=False)
+                fresh.replace(part(number))
+            rows += len(table)
+            invalid += int((table["status"] != "ok").sum())
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", hint="whole parts are kept; the same command goes on") from None
     if rows and rows == invalid:
         raise DataError("no row of the input could be used", hint="the column error says why for each")
     return {"rows": rows, "invalid": invalid, "kept": kept}

@@ -117,7 +117,7 @@ def test_sd_files_are_answered_too(trained: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_killed_command_leaves_whole_parts_and_no_worker(trained: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "big.csv", tmp_path / "out"
-    pd.DataFrame({"smiles": TEXTS * 1000}).to_csv(path, index=False)  # 50,000 rows: seven parts
+    pd.DataFrame({"smiles": TEXTS * 1000}).to_csv(path, index=False)  # 50,000 rows: 25 parts
     command = [sys.executable, "-m", "medtasks", "predict", str(trained), str(path), "-o", str(out), "--workers", "2"]
     child = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     for _ in range(1200):

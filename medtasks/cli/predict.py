@@ -35,7 +35,7 @@ def predict(
     timeout: Annotated[
         float,
         typer.Option(min=0.1, help="Into a folder: seconds that reading a molecule, or answering a part, may take."),
-    ] = 60.0,
+    ] = 120.0,
     device: OnDevice = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
