@@ -28,7 +28,7 @@ def count_substructures(mols: Iterable[Any], width: int) -> Counts:
     Examples
     --------
     >>> from rdkit import Chem
-    >>> count_substructures([Chem.MolFromSmiles("CCO")], 64).sum()  # three atoms, and what surrounds them
+    >>> float(count_substructures([Chem.MolFromSmiles("CCO")], 64).sum())  # three atoms, and what surrounds them
     6.0
     """
     make = _generator(width).GetCountFingerprintAsNumPy
