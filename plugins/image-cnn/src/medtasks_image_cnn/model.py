@@ -18,7 +18,7 @@ from medtasks.errors import BundleError
 from medtasks.model import Context, Model
 from medtasks_image_cnn.config import ImageCNNConfig
 from medtasks_image_cnn.training import PREDICT_BATCH, Fit, Pixels, answering, fit, steps_of
-from medtasks_keras import Device, choose, load_keras
+from medtasks_keras import Device, choose, load_keras, read_weights, write_weights
 
 Array = npt.NDArray[Any]
 LEAST_SIZE, MOST_SIZE = 28, 64
@@ -129,9 +129,7 @@ class KerasImages(Model):
             "config": self.config.model_dump(mode="json"),
         }
         (folder / "network.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
-        for i, weights in enumerate(self.weights):
-            arrays = {f"w{j:04d}": weight for j, weight in enumerate(weights)}
-            np.savez(folder / f"network-{i + 1}.npz", allow_pickle=False, **arrays)
+        write_weights(folder, self.weights)
 
     @classmethod
     def load(cls, folder: Path, *, context: Context) -> Self:
@@ -139,9 +137,7 @@ class KerasImages(Model):
         about = json.loads((folder / "network.json").read_text(encoding="utf-8"))
         model = cls(cls.Config.model_validate(about["config"]))
         model.size, model.channels, model.classes = about["size"], about["channels"], about["classes"]
-        for i in range(model.members):
-            with np.load(folder / f"network-{i + 1}.npz", allow_pickle=False) as file:
-                model.weights.append([file[name] for name in sorted(file.files)])
+        model.weights = read_weights(folder, model.members)
         return model
 
     def _ready(self, context: Context) -> Device:

@@ -13,7 +13,7 @@ from medtasks.cases import Cases, Molecules
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Context, Model
-from medtasks_keras import Device, choose
+from medtasks_keras import Device, choose, read_weights, write_weights
 from medtasks_mol_graph.config import MolGraphConfig
 from medtasks_mol_graph.samples import Samples, Scale, Values
 
@@ -107,9 +107,7 @@ class MolGraph(Model):
             "spread": self.scale.spread.tolist(),
         }
         (folder / "network.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
-        for i, weights in enumerate(self.weights):
-            arrays = {f"w{j:04d}": weight for j, weight in enumerate(weights)}
-            np.savez(folder / f"network-{i + 1}.npz", allow_pickle=False, **arrays)
+        write_weights(folder, self.weights)
 
     @classmethod
     def load(cls, folder: Path, *, context: Context) -> Self:
@@ -117,9 +115,7 @@ class MolGraph(Model):
         about = json.loads((folder / "network.json").read_text(encoding="utf-8"))
         model = cls(cls.Config.model_validate(about["config"]))
         model.scale = Scale(np.array(about["binary"]), np.array(about["middle"]), np.array(about["spread"]))
-        for i in range(model.config.members):
-            with np.load(folder / f"network-{i + 1}.npz", allow_pickle=False) as file:
-                model.weights.append([file[name] for name in sorted(file.files)])
+        model.weights = read_weights(folder, model.config.members)
         return model
 
     def _choose(self, context: Context) -> Device:
