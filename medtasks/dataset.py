@@ -72,6 +72,15 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.cases)
 
+    @property
+    def bounds(self) -> npt.NDArray[np.int8]:
+        """Of numbers, shaped as the targets: -1 where the true one is at most, 1 where it is at least this, else 0.
+
+        The ``censoring`` of `extra`; 0 everywhere where there is none.
+        """
+        found = self.extra.get("censoring")
+        return np.zeros(self.targets.shape, dtype=np.int8) if found is None else found
+
     def take(self, rows: npt.NDArray[np.int64]) -> Self:
         """Return the given rows, in the given order."""
         return replace(
@@ -110,6 +119,17 @@ class Dataset:
         whole.update(np.ascontiguousarray(self.targets).tobytes())
         whole.update(repr((self.names, self.classes)).encode())
         return whole.hexdigest()
+
+
+def impute_bounds(
+    values: npt.NDArray[np.float64], bounds: npt.NDArray[np.int8], told: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return values, of which those that are bounds give way to what is ``told`` of them where that lies beyond.
+
+    >>> impute_bounds(np.array([5.0, 5.0, 5.0]), np.array([1, 1, 0], dtype=np.int8), np.array([6.0, 4.0, 9.0])).tolist()
+    [6.0, 5.0, 5.0]
+    """
+    return np.where(bounds > 0, np.maximum(told, values), np.where(bounds < 0, np.minimum(told, values), values))
 
 
 class NamedDataset(ABC):

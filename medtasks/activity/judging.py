@@ -9,7 +9,7 @@ import pandas as pd
 from medtasks.dataset import Dataset
 from medtasks.evaluation import metrics
 from medtasks.evaluation.bootstrap import Resampled, Weights, resample
-from medtasks.evaluation.regression import regression, residuals
+from medtasks.evaluation.regression import regression, residuals, rmse
 from medtasks.evaluation.screening import screening
 from medtasks.task import Evaluation
 
@@ -43,9 +43,7 @@ def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
 
 def errors(data: Dataset, t: int, answers: pd.DataFrame) -> Values:
     """Return (n,) predicted minus measured numbers of a target, NaN where nothing was measured; see `residuals`."""
-    censoring = data.extra.get("censoring")
-    bounds = None if censoring is None else censoring[:, t]
-    return residuals(data.targets[:, t], answers[data.names[t]].to_numpy(dtype=np.float64), bounds)
+    return residuals(data.targets[:, t], answers[data.names[t]].to_numpy(dtype=np.float64), data.bounds[:, t])
 
 
 def _one(data: Dataset, t: int, answers: pd.DataFrame, seed: int) -> Resampled:
@@ -60,19 +58,13 @@ def _one(data: Dataset, t: int, answers: pd.DataFrame, seed: int) -> Resampled:
             return _classes(codes, scores, decided, weights[:, known])
     else:
         predicted = answers[name].to_numpy(dtype=np.float64)[known]
-        censoring = data.extra.get("censoring")
-        bounds = None if censoring is None or not censoring[known, t].any() else censoring[known, t]
-
+        bounds = data.bounds[known, t] if data.bounds[known, t].any() else None
         steep = data.extra["cliff"][known, t] if "cliff" in data.extra else np.zeros(len(targets), dtype=bool)
 
         def statistic(weights: Weights) -> dict[str, Values]:
             found = regression(targets, predicted, weights[:, known], bounds)
             if steep.sum() >= LEAST_ON_CLIFFS:
-                squares = (predicted - targets)[steep] ** 2
-                mine = weights[:, known][:, steep]
-                total = mine.sum(axis=1)
-                mean = np.divide(mine @ squares, total, out=np.full(len(total), np.nan), where=total > 0)
-                found["rmse_cliff"] = np.sqrt(mean)
+                found["rmse_cliff"] = rmse((predicted - targets)[steep], weights[:, known][:, steep])
             return found
 
     return resample(statistic, len(data), data.groups, seed)

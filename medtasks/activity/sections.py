@@ -128,9 +128,7 @@ def _caption(judged: Judged, t: int, name: str, kind: str, row: int) -> str:
     if kind == "binary":
         state = "active" if measured else "inactive"
         return f"{told}: {name} {state}, probability {judged.answers[f'p_{name}'].iloc[row]:.2f}"
-    sign = {-1: "≤ ", 1: "≥ "}.get(
-        int(judged.data.extra["censoring"][row, t]) if "censoring" in judged.data.extra else 0, ""
-    )
+    sign = {-1: "≤ ", 1: "≥ "}.get(int(judged.data.bounds[row, t]), "")
     return f"{told}: {name} {sign}{measured:.2f}, predicted {judged.answers[name].iloc[row]:.2f}"
 
 

@@ -65,8 +65,7 @@ def with_cliffs(data: Dataset, difference: float) -> Dataset:
     assert isinstance(data.cases, Molecules)
     if difference <= 0 or "number" not in data.kinds or len(data) > MOST_PAIRED:
         return data
-    censoring = data.extra.get("censoring")
-    values = data.targets if censoring is None else np.where(censoring == 0, data.targets, np.nan)
+    values = np.where(data.bounds == 0, data.targets, np.nan)
     steep = np.zeros(data.targets.shape, dtype=bool)
     for row, others in enumerate(_alike(data.cases)):
         if len(others):

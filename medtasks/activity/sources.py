@@ -98,7 +98,7 @@ def join_replicates(dataset: Dataset) -> Dataset:
     if len(first) == len(dataset):
         return dataset
     groups = list(first.values())
-    censoring = dataset.extra.get("censoring", np.zeros(dataset.targets.shape, dtype=np.int8))
+    censoring = dataset.bounds
     targets, bounds, disputed = _join(dataset, censoring, groups)
     joined = dataset.take(np.array([rows[0] for rows in groups], dtype=np.int64))
     notes = [f"{len(dataset) - len(groups)} rows repeat a molecule and were joined with it (the median of its values)."]

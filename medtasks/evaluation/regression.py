@@ -38,12 +38,17 @@ def regression(
     total = weights.sum(axis=1)
     known = weights if censoring is None else weights * (censoring == 0)
     return {
-        "rmse": np.sqrt(_ratio(weights @ errors**2, total)),
+        "rmse": rmse(errors, weights),
         "mae": _ratio(weights @ np.abs(errors), total),
         "r2": _r2(targets, predicted, known),
         "spearman": _pearson(_ranks(targets, known), _ranks(predicted, known), known),
         "kendall": _kendall(targets, predicted, known),
     }
+
+
+def rmse(errors: Values, weights: Weights) -> Values:
+    """Return (b,) roots of the mean squared (n,) errors, NaN where no row has weight."""
+    return np.sqrt(_ratio(weights @ errors**2, weights.sum(axis=1)))
 
 
 def residuals(targets: Values, predicted: Values, censoring: Censoring | None = None) -> Values:

@@ -74,12 +74,8 @@ class GraphConv(Model):
         self.close()
         self.kinds = tuple(train.kinds)
         self.middle, self.scale = _standard(train)
-        both = [_labels(part, self.middle, self.scale, self.binary) for part in (train, valid)]
-        assert isinstance(train.cases, Molecules)
-        assert isinstance(valid.cases, Molecules)
-        whole = Molecules(
-            [*train.cases.ids, *valid.cases.ids], [*train.cases.binaries, *valid.cases.binaries], train.cases.standard
-        )
+        whole = train.join(valid)
+        assert isinstance(whole.cases, Molecules)
         about = {
             "config": self.config.model_dump(mode="json"),
             "kinds": self.kinds,
@@ -89,9 +85,9 @@ class GraphConv(Model):
         with workspace(context) as folder:
             write_molecules(
                 folder,
-                whole,
-                targets=np.concatenate([targets for targets, _ in both]),
-                bounds=np.concatenate([bounds for _, bounds in both]),
+                whole.cases,
+                targets=np.where(self.binary, whole.targets, (whole.targets - self.middle) / self.scale),
+                bounds=whole.bounds,
                 train=np.arange(len(whole)) < len(train),
             )
             answer = self._train(folder, about, context)
@@ -230,14 +226,6 @@ def _standard(train: Dataset) -> tuple[Values, Values]:
         if kind == "number" and len(known) and known.std() > 1e-9:  # one value only: nothing to scale by
             scale[t] = known.std()
     return middle, scale
-
-
-def _labels(
-    part: Dataset, middle: Values, scale: Values, binary: npt.NDArray[np.bool_]
-) -> tuple[Values, npt.NDArray[np.int8]]:
-    targets = np.where(binary, part.targets, (part.targets - middle) / scale)
-    bounds = part.extra.get("censoring", np.zeros(targets.shape, dtype=np.int8))
-    return targets, np.asarray(bounds, dtype=np.int8)
 
 
 def _named(weights: list[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -19,7 +19,7 @@ from medtasks.model import Config, Context, Model, configure, model_class
 from medtasks_mol_blend.stacking import Rows, Values, folds, weigh
 
 GRAPH, KERNEL, TREES = "activity.mol-graph", "activity.mol-fingerprint", "activity.mol-trees"
-FOLDED: Mapping[str, Any] = {"members": 1, "epochs": 30, "least_steps": 600, "most_steps": 10_000}
+FOLDED: Mapping[str, Any] = {"members": 1, "epochs": 30, "least_steps": 600}
 """What a graph network of one fold is trained with: five are averaged, which does what longer training would."""
 
 
@@ -87,9 +87,8 @@ class MolBlend(Model):
             if name not in self.config.committees:
                 fitted = [self._fit(name, data, np.arange(len(data)), context, "all")]
             self.members.append(Member(name, fitted))
-        bounds = data.extra.get("censoring", np.zeros(data.targets.shape, dtype=np.int8))
         targets = range(len(data.names))
-        self.weights = np.array([weigh(answers[:, :, t].T, data.targets[:, t], bounds[:, t]) for t in targets])
+        self.weights = np.array([weigh(answers[:, :, t].T, data.targets[:, t], data.bounds[:, t]) for t in targets])
         blended = np.einsum("mnt,tm->nt", answers, self.weights)
         self.left_out = blended[len(train) :] if len(valid) else None
 

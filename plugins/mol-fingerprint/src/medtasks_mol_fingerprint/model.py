@@ -63,7 +63,6 @@ class MolFingerprint(Model):
         kernels = {view: self.landmarks[view].compare(counts[view]) for view in VIEWS}
         kernels["properties"] = self.profiles.compare(values)
         square = {view: kernel[place] for view, kernel in kernels.items()}
-        censoring = train.extra.get("censoring", np.zeros(train.targets.shape, dtype=np.int8))
         self.targets: list[Ridge] = []
         left_out = np.zeros((len(valid), len(train.names)))
         for t, kind in enumerate(context.progress.track(train.kinds, "targets", len(train.kinds))):
@@ -73,7 +72,7 @@ class MolFingerprint(Model):
                 square,
                 own[rows],
                 train.targets[rows, t],
-                censoring[rows, t],
+                train.bounds[rows, t],
                 binary=kind == "binary",
                 leave_out=len(valid) > 0,
                 rng=rng,

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import expit
 
+from medtasks.dataset import impute_bounds
+
 Values = npt.NDArray[np.float64]
 Kernel = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -101,8 +103,7 @@ def fit(
     weights, left = _solve(whole, inner, own, y - middle, penalty, leave_out=leave_out or bool(bounds.any()))
     for _ in range(PASSES if bounds.any() else 0):
         # A bound pulls only while what the others say of its molecule lies on its wrong side.
-        told = left + middle
-        values = np.where(bounds > 0, np.maximum(told, y), np.where(bounds < 0, np.minimum(told, y), y))
+        values = impute_bounds(y, bounds, left + middle)
         weights, left = _solve(whole, inner, own, values - middle, penalty, leave_out=True)
     if not binary:
         return Ridge(mixture, weights, middle), left + middle

@@ -80,8 +80,7 @@ class Samples:
         bare = cls.of(data.cases, with_prints=with_prints, targets=len(data.names))
         known = np.isfinite(data.targets)
         value = np.where(known, (data.targets - scale.middle) / scale.spread, 0)
-        bound = data.extra.get("censoring", np.zeros(data.targets.shape))
-        return cls(bare.graphs, bare.prints, *(array.astype(np.float32) for array in (value, known, bound)))
+        return cls(bare.graphs, bare.prints, *(array.astype(np.float32) for array in (value, known, data.bounds)))
 
     def __len__(self) -> int:
         return len(self.graphs)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from medtasks.cases import Cases, Molecules
 from medtasks.cases.fingerprints import without_each_atom
-from medtasks.dataset import Dataset
+from medtasks.dataset import Dataset, impute_bounds
 from medtasks.errors import BundleError
 from medtasks.model import Config, Context, Model
 from medtasks_mol_trees.descriptors import WIDTH, Columns, columns_of, describe, names
@@ -65,14 +65,13 @@ class MolTrees(Model):
         assert isinstance(train.cases, Molecules)
         parts = context.progress.track(train.cases.chunks(STEP), "describing", -(-len(train) // STEP))
         columns = np.concatenate([columns_of(part, remember=True) for part in parts])
-        bounds = train.extra.get("censoring", np.zeros(train.targets.shape, dtype=np.int8))
         self.binary = [kind == "binary" for kind in train.kinds]
         self.trees = []
         for t, binary in enumerate(context.progress.track(self.binary, "targets", len(self.binary))):
             known = np.flatnonzero(np.isfinite(train.targets[:, t]))
             y = train.targets[known, t]
-            if bounds[known, t].any():
-                y = self._beyond(columns[known], y, bounds[known, t], context)
+            if train.bounds[known, t].any():
+                y = self._beyond(columns[known], y, train.bounds[known, t], context)
             found = self._grow(columns[known], y, binary, context.seed)
             self.trees.append(found)
 
@@ -107,7 +106,7 @@ class MolTrees(Model):
 
     def save(self, folder: Path) -> None:
         """Write LightGBM's text form of the trees and a little JSON."""
-        about = {"binary": self.binary, "kinds": [len(trees) for trees in self.trees], "columns": len(names()) + WIDTH}
+        about = {"binary": self.binary, "kinds": [len(trees) for trees in self.trees]}
         (folder / "trees.json").write_text(json.dumps(about), encoding="utf-8")
         for t, trees in enumerate(self.trees):
             for kind, one in zip(KINDS, trees, strict=False):
@@ -136,7 +135,7 @@ class MolTrees(Model):
             other = half != side
             if other.any() and not other.all():
                 told[~other] = _answer(self._grow(columns[other], y[other], False, context.seed), columns[~other])
-        return np.where(bounds > 0, np.maximum(told, y), np.where(bounds < 0, np.minimum(told, y), y))
+        return impute_bounds(y, bounds, told)
 
     def _grow(self, columns: Columns, y: Values, binary: bool, seed: int) -> list[Any]:
         import lightgbm
