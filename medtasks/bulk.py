@@ -21,7 +21,7 @@ import pandas as pd
 from medtasks import bundle
 from medtasks.cases import Molecules
 from medtasks.errors import DataError, Interrupted, PluginError, UsageError
-from medtasks.model import Context, Progress
+from medtasks.model import Context, Progress, check_device
 from medtasks.predictor import Predictor
 from medtasks.worker import ANSWER, FAULT, LENGTH, NO_ROW, TICK, pack, unpack
 
@@ -78,17 +78,18 @@ def answer(
     for worker in crew:
         idle.put(worker)
 
-    def work(piece: tuple[int, pd.DataFrame]) -> pd.DataFrame:
+    def work(start: int, piece: pd.DataFrame) -> pd.DataFrame:
         worker = idle.get()
         try:
-            return worker.answer(piece)
+            return worker.answer(start, piece)
         finally:
             idle.put(worker)
 
-    pool = ThreadPoolExecutor(workers)
+    pool, start = ThreadPoolExecutor(workers), 0
     try:
         for number, piece in pieces:
-            waiting.append((number, None if skip(number) else pool.submit(work, (piece[0], _plain(piece[1])))))
+            waiting.append((number, None if skip(number) else pool.submit(work, start, _plain(piece))))
+            start += len(piece)
             while len(waiting) > 2 * workers:
                 yield _first(waiting)
         while waiting:
@@ -128,16 +129,17 @@ class _Worker:
         self.timeout, self.stopped = timeout, False
         self.process: subprocess.Popen[bytes] | None = None
 
-    def answer(self, piece: tuple[int, pd.DataFrame]) -> pd.DataFrame:
-        """Answer a piece; a row that it cannot be got past is invalid."""
-        start, table = piece
+    def answer(self, start: int, table: pd.DataFrame) -> pd.DataFrame:
+        """Answer a piece with ``start`` rows before it; a row that it cannot be got past is invalid."""
         hopeless: dict[int, str] = {}
         while True:
             try:
-                found = self._ask(start, table)
+                found = self._ask(table)
                 break
             except Hung as error:
-                self.kill(for_good=False)
+                if self.stopped:  # killed from outside: nobody waits for these answers
+                    raise
+                self._end()
                 if error.row is None or error.row in hopeless:
                     raise PluginError(
                         f"the model did not answer rows {start + 1} to {start + len(table)} within {self.timeout:g} s",
@@ -150,16 +152,19 @@ class _Worker:
             found.loc[row, "error"] = reason
         return found
 
-    def kill(self, *, for_good: bool = True) -> None:
-        """End the process, whatever it does."""
-        self.stopped |= for_good
+    def kill(self) -> None:
+        """End the process for good, whatever it does."""
+        self.stopped = True
+        self._end()
+
+    def _end(self) -> None:
         if self.process is not None:
             self.process.kill()
             with contextlib.suppress(BrokenPipeError), self.process:  # closes the pipes, what is unsent is of no use
                 pass
             self.process = None
 
-    def _ask(self, start: int, table: pd.DataFrame) -> pd.DataFrame:
+    def _ask(self, table: pd.DataFrame) -> pd.DataFrame:
         if self.process is None:
             self.process = subprocess.Popen(
                 self.command,
@@ -171,11 +176,11 @@ class _Worker:
             self._hear(START)
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(pack(table, start))
+            self.process.stdin.write(pack(table))
             self.process.stdin.flush()
         except BrokenPipeError:
             raise Hung(None) from None
-        found: pd.DataFrame = unpack(self._hear(self.timeout))[0]
+        found: pd.DataFrame = unpack(self._hear(self.timeout))
         return found
 
     def _hear(self, patience: float) -> bytes:
@@ -230,7 +235,9 @@ def into_folder(
     UsageError
         If the folder holds something else.
     """
+    place = bundle.find(place)
     predictor = bundle.load(place, context=Context(device=device))
+    check_device(type(predictor.model), predictor.model_id, device)
     _check_kind(predictor)
     bars = progress or Progress()
     _open(out, place, source)
@@ -275,9 +282,8 @@ def _open(out: Path, place: Path, source: str) -> None:
     if not path.is_file():
         raise DataError(f"no file {source}", hint="check the path")
     about = path.stat()
-    manifest = place / "bundle" / "medtasks.json" if (place / "bundle").is_dir() else place / "medtasks.json"
     job = {
-        "bundle": bundle.sha256(manifest),
+        "bundle": bundle.sha256(place / bundle.NAME),
         "input": [path.name, about.st_size, int(about.st_mtime)],
         "rows_per_part": PIECE,
     }

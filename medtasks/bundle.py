@@ -122,7 +122,7 @@ def load(folder: Path, *, context: Context | None = None) -> Predictor:
     PluginError
         If its model or task is not installed or does not load.
     """
-    place = _find(folder)
+    place = find(folder)
     _check_sums(place)
     manifest = _manifest(place)
     _check_input(manifest)
@@ -238,7 +238,8 @@ def _check_input(manifest: Manifest) -> None:
         ) from None
 
 
-def _find(folder: Path) -> Path:
+def find(folder: Path) -> Path:
+    """Return the bundle that a folder is, or that the folder of a run holds; see `load`."""
     recover(folder.absolute().parent)
     for place in (folder, folder / "bundle"):
         recover(place)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,17 @@ class Config(pydantic.BaseModel):
     """The base of a model's hyper-parameters: typed, documented, frozen; an unknown key is an error."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _names(value: object) -> object:
+    """Read ``a,b,c`` as a list of names."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_names)]
+"""The type of an option or hyper-parameter that takes several names, comma-separated."""
 
 
 class Model(ABC):

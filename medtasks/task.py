@@ -27,19 +27,10 @@ Decision = dict[str, Any]
 """What turns a model's numbers into a decision, as plain JSON (a threshold and the rule that chose it)."""
 
 
-def _names(value: object) -> object:
-    """Read ``a,b,c`` as a list of names."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_names)]
-"""The type of an option that takes several names, comma-separated."""
 Rule = Annotated[
     str, pydantic.BeforeValidator(_as_text), pydantic.AfterValidator(lambda rule: parse_rule(rule) and rule)
 ]

@@ -20,11 +20,11 @@ NO_ROW = 2**64 - 1
 """The tick that says that every row is read and the model is answering."""
 
 
-def pack(table: Any, start: int) -> bytes:
-    """Write a table, with the number of its first row, as an Arrow stream with its length before it."""
+def pack(table: Any) -> bytes:
+    """Write a table as an Arrow stream with its length before it."""
     import pyarrow as pa
 
-    arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata({"start": str(start)})
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, arrow.schema) as stream:
         stream.write_table(arrow)
@@ -32,12 +32,11 @@ def pack(table: Any, start: int) -> bytes:
     return LENGTH.pack(len(data)) + data
 
 
-def unpack(data: bytes) -> tuple[Any, int]:
+def unpack(data: bytes) -> Any:
     """Read what `pack` wrote behind the length."""
     import pyarrow as pa
 
-    arrow = pa.ipc.open_stream(data).read_all()
-    return arrow.to_pandas(), int((arrow.schema.metadata or {})[b"start"])
+    return pa.ipc.open_stream(data).read_all().to_pandas()
 
 
 def main(place: str, device: str) -> None:
@@ -54,10 +53,10 @@ def main(place: str, device: str) -> None:
         sink.write(ANSWER + LENGTH.pack(0))  # ready
         sink.flush()
         while head := source.read(LENGTH.size):
-            piece, start = unpack(source.read(*LENGTH.unpack(head)))
-            reading = Molecules.read_piece((start, piece), predictor.schema, tick=lambda row: _tick(sink, row))
+            piece = unpack(source.read(*LENGTH.unpack(head)))
+            reading = Molecules.read_piece(piece, predictor.schema, tick=lambda row: _tick(sink, row))
             _tick(sink, NO_ROW)
-            sink.write(ANSWER + pack(predictor.table(reading, context=context), start))
+            sink.write(ANSWER + pack(predictor.table(reading, context=context)))
             sink.flush()
     except MedtasksError as error:
         told = f"{error.message}\n{error.hint or ''}".encode()

@@ -7,8 +7,8 @@ from typing import Literal
 import pydantic
 
 from medtasks.cases.structures import Standard
-from medtasks.model import Config
-from medtasks.task import Names, Rule
+from medtasks.model import Config, Names
+from medtasks.task import Rule
 
 UNITS = ("M", "mM", "uM", "nM", "pM", "ug/mL", "mg/L")
 """Units of concentration that ``--unit`` knows."""

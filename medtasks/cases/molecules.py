@@ -107,10 +107,8 @@ class Molecules(Cases):
             yield cls.read_piece(piece, schema)
 
     @classmethod
-    def pieces(
-        cls, source: Source | Sequence[Any], schema: Schema, *, chunk: int = CHUNK
-    ) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield a source in pieces, nothing parsed: the number of rows before it, and a table of structure and name.
+    def pieces(cls, source: Source | Sequence[Any], schema: Schema, *, chunk: int = CHUNK) -> Iterator[pd.DataFrame]:
+        """Yield a source in pieces, nothing parsed: tables of structure and name.
 
         Raises
         ------
@@ -127,17 +125,16 @@ class Molecules(Cases):
                     f"{where} has no column {wanted!r} with structures", hint=suggest(wanted, map(str, part.columns))
                 )
             names = names_of(part, name_column(part, schema.get("id")), start)
-            yield start, pd.DataFrame({STRUCTURE: part[column].to_numpy(), NAME: names}, dtype=object)
+            yield pd.DataFrame({STRUCTURE: part[column].to_numpy(), NAME: names}, dtype=object)
             start += len(part)
 
     @classmethod
     def read_piece(
-        cls, piece: tuple[int, pd.DataFrame], schema: Schema, *, tick: Callable[[int], None] | None = None
+        cls, piece: pd.DataFrame, schema: Schema, *, tick: Callable[[int], None] | None = None
     ) -> Reading[Self]:
         """Read one of the `pieces`; ``tick`` is told the place of each row before it is parsed."""
-        standard, (_, table) = Standard(**schema["standard"]), piece
-        ids = table[NAME].tolist()
-        found = read_structures(table[STRUCTURE], standard, tick)
+        standard, ids = Standard(**schema["standard"]), piece[NAME].tolist()
+        found = read_structures(piece[STRUCTURE], standard, tick)
         valid = [(name, item) for name, item in zip(ids, found, strict=True) if isinstance(item, bytes)]
         cases = cls([name for name, _ in valid], [item for _, item in valid], standard) if valid else None
         return Reading(tuple(ids), tuple(None if isinstance(item, bytes) else item for item in found), cases)

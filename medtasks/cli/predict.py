@@ -53,8 +53,8 @@ def predict(
         raise UsageError("--workers needs a folder to write parts into", hint="name one with --out")
     if out is not None and out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"cannot write {out.suffix or 'a file without suffix'!r}", hint=f"use {', '.join(SUFFIXES)}")
-    if out is not None and (out.is_dir() or (out.exists() and Path(source).exists() and out.samefile(source))):
-        raise UsageError(f"{out} is {'a folder' if out.is_dir() else 'the input itself'}", hint="choose another --out")
+    if out is not None and out.exists() and Path(source).exists() and out.samefile(source):
+        raise UsageError(f"{out} is the input itself", hint="choose another --out")
     bars = output.progress()
     predictor = load(bundle, device=device)
     rows = invalid = 0

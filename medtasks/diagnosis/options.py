@@ -6,8 +6,8 @@ from typing import Annotated
 
 import pydantic
 
-from medtasks.model import Config
-from medtasks.task import Names, Rule
+from medtasks.model import Config, Names
+from medtasks.task import Rule
 
 
 def _pair(value: object) -> object:

@@ -6,16 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from medtasks.cases import Cases, Molecules
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError, PluginError, UsageError
-from medtasks.model import Config, Context, Model, configure, model_class
+from medtasks.model import Config, Context, Model, Names, configure, model_class
 from medtasks_mol_blend.stacking import Rows, Values, folds, weigh
 
 GRAPH, KERNEL, TREES = "activity.mol-graph", "activity.mol-fingerprint", "activity.mol-trees"
@@ -23,16 +23,12 @@ FOLDED: Mapping[str, Any] = {"members": 1, "epochs": 30, "least_steps": 600}
 """What a graph network of one fold is trained with: five are averaged, which does what longer training would."""
 
 
-def _names(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
 class MolBlendConfig(Config):
     """Hyper-parameters of the blend."""
 
-    members: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(default=(GRAPH, KERNEL, TREES), min_length=1)
+    members: Names = Field(default=(GRAPH, KERNEL, TREES), min_length=1)
     """The models that are blended: any installed ones of the task, comma-separated."""
-    committees: Annotated[tuple[str, ...], BeforeValidator(_names)] = (GRAPH,)
+    committees: Names = (GRAPH,)
     """Members whose fold models are kept and averaged; the others are fitted once more on all molecules."""
     folds: int = Field(default=5, ge=2, le=20)
     """Parts that each member is fitted without, in turn."""
