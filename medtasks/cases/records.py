@@ -72,6 +72,13 @@ class Records(Cases):
         """Return the given rows, in the given order."""
         return type(self)(self.ids[rows], self.frame.iloc[rows], self.fields)
 
+    def join(self, other: Self) -> Self:
+        """Return these rows with those of ``other``, which have the same fields, behind them."""
+        if other.fields != self.fields:
+            raise TypeError("records with other fields cannot be joined")
+        frame = pd.concat([self.frame, other.frame], ignore_index=True)
+        return type(self)(np.concatenate([self.ids, other.ids]), frame, self.fields)
+
     def schema(self) -> Schema:
         """Describe the fields: their names, types and categories."""
         return {"kind": self.kind, "fields": [asdict(field) for field in self.fields]}
