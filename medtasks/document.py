@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medtasks import fields
+from medtasks import fields, outcome
 from medtasks.cases import Records
 from medtasks.dataset import Dataset
 from medtasks.predictor import Predictor
 from medtasks.report import html
 from medtasks.report.blocks import Block, Bullets, Section, Table, Text
-from medtasks.task import Judged, Task
+from medtasks.task import Judged, Outputs, Task
 
 INVALID_SHOWN = 20
 _REPEAT = "The folder of this run holds config.toml: `medtasks run --config config.toml` repeats it."
@@ -77,13 +77,16 @@ def _lead(page: Page) -> Sequence[str]:
     headline = task.headline(judged.data)
     ours = judged.evaluation.metrics[headline]
     floor = judged.baseline.metrics[headline] if judged.baseline else None
-    name = headline.upper()
-    article = "an" if name[0] in "AEFHILMNORSX" else "a"  # as the letters are spoken
+    name = outcome.label(headline)
+    spelt = name.isupper()
+    name = name if spelt else name[0].lower() + name[1:]
+    article = "an" if name[0] in ("AEFHILMNORSX" if spelt else "aeiou") else "a"  # as the letters are spoken
     model = page.predictor.model_id
     text = f"Judged on {judged.evaluation.n} cases {_how(page)}, {model} reached {article} {name} of {ours}."
     if floor is not None:
-        text += f" The baseline, a linear model, reached {floor} on the same cases."
+        text += f" The baseline, {task.floor(judged.data)}, reached {floor} on the same cases."
     return [
+        *filter(None, [task.lead(judged)]),
         text,
         "Numbers in brackets are 95 % confidence intervals: of many such intervals, each from other cases of the same "
         "kind, 95 in 100 hold the true value.",
@@ -172,7 +175,8 @@ def _fields(page: Page) -> list[Section]:
     if not isinstance(cases, Records):
         return []
     part = "the cases judged" if _evaluated(page) else "the training part" if page.folds == 1 else "the data"
-    return [Section("Fields of the data", fields.section(cases, page.judged, part))]
+    decided = page.task.explained(page.judged.answers, Outputs.of(page.judged.data))
+    return [Section("Fields of the data", fields.section(cases, page.judged, part, decided))]
 
 
 def _made(page: Page) -> Section:

@@ -55,21 +55,24 @@ def write(
     values: list[tuple[str, str, np.ndarray[Any, Any]]] = []
     invalid: list[tuple[str, str]] = []
     parts: tuple[str, ...] = ()
+    names = predictor.outputs.classes or predictor.outputs.names
     readings = predictor.task.read_cases(source, predictor.schema)
     for reading in context.progress.track(readings, "explaining"):
         invalid += [(name, error) for name, error in zip(reading.ids, reading.errors, strict=True) if error]
         if reading.cases is None:
             continue
         answers = predictor.answer(reading.cases, context=context)
+        decided = predictor.task.explained(answers, predictor.outputs)
         explained: list[tuple[int, str, Any]] = []
         for found in predictor.explain(reading.cases, target, context=context):
             parts = found.parts
-            rows = _rows(answers, found.target if target is None else None)
-            explained += [(row, found.target, value) for row, value in zip(rows, found.values, strict=True)]
-        for row, decided, value in sorted(explained, key=lambda item: item[0]):  # they come class by class
-            values.append((str(reading.cases.ids[row]), decided, value))
+            # ids need not differ: which rows an explanation is of is told by what they were decided
+            rows = decided == names.index(found.target) if target is None else np.ones(len(answers), dtype=bool)
+            explained += [(row, found.target, value) for row, value in zip(np.flatnonzero(rows), found.values, strict=True)]
+        for row, about, value in sorted(explained, key=lambda item: item[0]):  # they come class by class
+            values.append((str(reading.cases.ids[row]), about, value))
             if len(drawn) < SHOWN:
-                drawn.append(_draw(reading.cases, row, decided, value, answers.iloc[row]))
+                drawn.append(_draw(reading.cases, row, about, value, answers.iloc[row]))
     with bundle.replacing(out, FILES) as fresh:
         name = _write_values(fresh, values, parts, predictor.schema["kind"]) if values else None
         (fresh / "report.html").write_text(_page(predictor, drawn, len(values), invalid), encoding="utf-8")
@@ -79,13 +82,6 @@ def write(
         "explained": len(values),
         "invalid": len(invalid),
     }
-
-
-def _rows(answers: pd.DataFrame, decided: str | None) -> npt.NDArray[np.int64]:
-    """Say which rows an explanation is of, since ids need not differ: those decided so, or all."""
-    if decided is None or "prediction" not in answers:
-        return np.arange(len(answers))
-    return np.flatnonzero(answers["prediction"] == decided)
 
 
 def _draw(cases: Any, row: int, target: str, value: Any, answer: pd.Series[Any]) -> Figure | Picture:

@@ -54,7 +54,7 @@ def told(records: Records, row: int, number: int) -> str:
     return _plain(value) if field.type == "number" else str(value)
 
 
-def section(train: Records, judged: Judged, part: str) -> list[Block]:
+def section(train: Records, judged: Judged, part: str, decided: npt.NDArray[np.int64]) -> list[Block]:
     """Return the table of fields, with their weight in the model where it explains itself.
 
     Parameters
@@ -65,8 +65,10 @@ def section(train: Records, judged: Judged, part: str) -> list[Block]:
         The cases judged, which are explained.
     part
         What the described records are, as in "the training part".
+    decided
+        (n,) for each case judged the class or target that its explanation is about.
     """
-    weights, cases = _weights(judged)
+    weights, cases = _weights(judged, decided)
     order = np.arange(len(train.fields)) if weights is None else np.argsort(-weights, kind="stable")
     header = ["Field", "Type", "Missing", "Values", *(["Mean |contribution|"] if weights is not None else [])]
     rows = []
@@ -94,17 +96,14 @@ def section(train: Records, judged: Judged, part: str) -> list[Block]:
     return blocks
 
 
-def _weights(judged: Judged) -> tuple[npt.NDArray[np.float64] | None, int]:
+def _weights(judged: Judged, decided: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64] | None, int]:
     """Return the mean size of each field's contribution to the answer decided on, and over how many cases."""
     if judged.explain is None:
         return None, 0
     rows = np.arange(len(judged.data))
     if len(rows) > EXPLAINED:
         rows = np.sort(np.random.default_rng(0).choice(rows, EXPLAINED, replace=False))
-    targets = np.zeros(len(rows), dtype=np.int64)
-    if judged.data.classes and "prediction" in judged.answers:
-        targets = np.array([judged.data.classes.index(name) for name in judged.answers["prediction"].iloc[rows]])
-    found: npt.NDArray[np.float64] = np.abs(judged.explain(rows, targets)).mean(axis=0)
+    found: npt.NDArray[np.float64] = np.abs(judged.explain(rows, decided[rows])).mean(axis=0)
     return found, len(rows)
 
 

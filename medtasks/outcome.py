@@ -29,6 +29,17 @@ MEANING = {
     "kendall": "share of pairs ranked rightly less those ranked wrongly",
     "bedroc": "actives at the very top of the ranking (alpha 20)",
     "ef_1pct": "actives in the first 1 %, as a multiple of chance",
+    "gain_over_best_arm": "the mean outcome if each received the arm ranked first, against one arm for all",
+    "gain_where_clear": "the same, where only clear recommendations are followed",
+    "policy_value": "the mean outcome if each received the arm ranked first",
+    "best_arm_value": "the mean outcome if all received the arm that was best in training",
+    "qini": "what treating those of the largest expected benefit first gains against any order",
+    "recommended": "share of patients with a clear recommendation",
+    "pehe": "root of the mean squared error of the effects (lower is better)",
+    "coverage": "share of intervals that hold the truth",
+    "within_20pct": "share of doses within a fifth of the one that proved right",
+    "bias": "mean of predicted less right dose",
+    "interval_width": "mean width of the intervals, in the unit of the dose (lower is better)",
 }
 SHORT = {
     "auroc": "AUROC",
@@ -47,8 +58,16 @@ SHORT = {
     "kendall": "Kendall's tau",
     "bedroc": "BEDROC",
     "ef_1pct": "Enrichment at 1 %",
+    "gain_over_best_arm": "Gain over the best arm",
+    "gain_where_clear": "Gain where clear",
+    "policy_value": "Value of the choices",
+    "best_arm_value": "Value of the best arm",
+    "qini": "Qini coefficient",
+    "recommended": "Clear recommendations",
+    "pehe": "Root PEHE",
+    "within_20pct": "Within 20 %",
 }
-LOWER_IS_BETTER = metrics.LOWER_IS_BETTER | regression.LOWER_IS_BETTER
+LOWER_IS_BETTER = metrics.LOWER_IS_BETTER | regression.LOWER_IS_BETTER | {"pehe", "interval_width"}
 
 
 def blocks(judged: Judged, headline: str, unit: str, remark: str = "") -> list[Block]:

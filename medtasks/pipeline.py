@@ -127,7 +127,7 @@ def _folder(prepared: Prepared) -> Path:
 
 
 def _baseline(prepared: Prepared) -> Prepared:
-    name = registry.own_model(type(prepared.task), prepared.task.baselines[prepared.dataset.cases.kind])
+    name = registry.own_model(type(prepared.task), prepared.task.baselines[prepared.task.accepts(prepared.dataset)])
     model = model_class(name)
     return replace(prepared, model=model, model_id=name, config=model.Config())
 

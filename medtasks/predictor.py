@@ -81,7 +81,7 @@ class Predictor:
 
     def answer(self, cases: Cases, *, context: Context | None = None) -> pd.DataFrame:
         """Answer valid cases: one row per case, in order, without ids."""
-        return self.task.answer(self.scores(cases, context=context), self.outputs, self.decision)
+        return self.task.answer(self.scores(cases, context=context), self.outputs, self.decision, cases)
 
     def predict(self, source: Source | Cases, *, context: Context | None = None) -> pd.DataFrame:
         """Answer every row of an input.
@@ -156,11 +156,8 @@ class Predictor:
         names = self.outputs.classes or self.outputs.names
         if target is not None:
             targets = np.full(len(cases), names.index(target))
-        elif self.outputs.classes:
-            decided = self.answer(cases, context=context)["prediction"]
-            targets = np.array([names.index(name) for name in decided])
         else:
-            targets = np.zeros(len(cases), dtype=np.int64)
+            targets = self.task.explained(self.answer(cases, context=context), self.outputs)
         values = self.explain_rows(cases, targets, context=context)
         parts = tuple(item["name"] for item in self.schema.get("fields", ()))
         for code in np.unique(targets):

@@ -56,7 +56,7 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
     dataset = read(task, source, options, seed=settings.seed, progress=progress)
     task.check_options(options, source, dataset)
     task.check_trainable(dataset)
-    kind = dataset.cases.kind
+    kind = task.accepts(dataset)
     model_id = choose_model(task, kind, settings.model)
     model = model_class(model_id)
     if model.task != task.name or model.accepts != kind:

@@ -113,9 +113,9 @@ class Task(ABC):
     cases: ClassVar[tuple[type[Cases], ...]]
     """The kinds of cases it takes."""
     defaults: ClassVar[Mapping[str, str]]
-    """The model used where none is named, by kind of case."""
+    """The model used where none is named, by what it accepts; see `accepts`."""
     baselines: ClassVar[Mapping[str, str]]
-    """The model that every result is printed beside, by kind of case."""
+    """The model that every result is printed beside, by what it accepts."""
     demo: ClassVar[str]
     """The data set used where no data are named."""
     demo_config: ClassVar[Mapping[str, Any]] = {}
@@ -204,12 +204,24 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any) -> Decision:
-        """Fix on validation cases what turns a model's numbers into a decision."""
+    def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any, train: Dataset) -> Decision:
+        """Fix on validation cases what turns a model's numbers into a decision.
+
+        Parameters
+        ----------
+        valid, raw
+            Cases with their targets, and what a model that had not learnt them said of each.
+        options
+            The task's options.
+        train
+            The cases that the model was fitted on. No row of them may stand in the decision.
+        """
 
     @abstractmethod
-    def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision) -> pd.DataFrame:
-        """Turn a model's numbers into the columns a user sees, one row per case."""
+    def answer(
+        self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None = None
+    ) -> pd.DataFrame:
+        """Turn a model's numbers into the columns a user sees, one row per case (``cases`` are None where none is)."""
 
     @abstractmethod
     def evaluate(self, data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
@@ -218,6 +230,27 @@ class Task(ABC):
     @abstractmethod
     def sections(self, judged: Judged) -> list[Section]:
         """Write the task's part of the report."""
+
+    def accepts(self, dataset: Dataset) -> str:
+        """Return what a model must accept to answer these data: the kind of cases.
+
+        A task that asks several questions of one kind of case adds the question, as in ``patients/arm``.
+        """
+        return dataset.cases.kind
+
+    def explained(self, answers: pd.DataFrame, outputs: Outputs) -> npt.NDArray[np.int64]:
+        """Return (n,) the class or target that an explanation of each answer is about where none is named."""
+        if outputs.classes and "prediction" in answers:
+            return np.array([outputs.classes.index(name) for name in answers["prediction"]], dtype=np.int64)
+        return np.zeros(len(answers), dtype=np.int64)
+
+    def floor(self, dataset: Dataset) -> str:
+        """Say what the baseline is, as in "a linear model"."""
+        return "a linear model"
+
+    def lead(self, judged: Judged) -> str:
+        """Return what a report must say before anything else; nothing where the headline says it."""
+        return ""
 
     def headline(self, dataset: Dataset) -> str:
         """Return the measure that a result on these data is summed up by."""

@@ -64,7 +64,7 @@ def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) ->
         raw = blank.scores(valid.cases, context=context)
     else:
         raw = blank.checked(model.left_out, len(valid))
-    decision = task.decide(valid, raw, prepared.options)
+    decision = task.decide(valid, raw, prepared.options, train)
     return replace(blank, decision=decision)
 
 
@@ -105,8 +105,9 @@ def cross_fit(prepared: Prepared, context: Context) -> Answered:
         inner = _inside(context, f"fold-{i}")
         predictor = fit(prepared, data.take(fold.train), data.take(fold.valid), inner)
         predictors.append(predictor)
-        raw.append(predictor.scores(data.cases.take(fold.test), context=inner))
-        answers.append(prepared.task.answer(raw[-1], predictor.outputs, predictor.decision))
+        cases = data.cases.take(fold.test)
+        raw.append(predictor.scores(cases, context=inner))
+        answers.append(prepared.task.answer(raw[-1], predictor.outputs, predictor.decision, cases))
     rows = np.concatenate([fold.test for fold in prepared.folds])
     numbers = np.repeat(np.arange(len(prepared.folds)), [len(fold.test) for fold in prepared.folds])
     return Answered(
@@ -124,7 +125,7 @@ def deploy(prepared: Prepared, answered: Answered, context: Context) -> Predicto
     valid = prepared.folds[-1].valid  # goes on guarding against overfitting; no case is kept for a test
     train = np.setdiff1d(np.arange(len(prepared.dataset)), valid)
     predictor = fit(prepared, prepared.dataset.take(train), prepared.dataset.take(valid), _inside(context, "final"))
-    decision = prepared.task.decide(answered.data, answered.raw, prepared.options)
+    decision = prepared.task.decide(answered.data, answered.raw, prepared.options, answered.data)
     return replace(predictor, decision={**decision, "folds": len(prepared.folds)})
 
 

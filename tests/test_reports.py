@@ -133,7 +133,8 @@ def test_a_report_on_records_lists_the_fields_of_the_training_part(
 def test_fields_of_few_cases_and_of_gaps_are_described_without_a_range() -> None:
     frame = pd.DataFrame({"x": ["1", "?"] * 15, "y": ["2"] * 30, "k": [*"aabbccddeeffgghh" * 2][:30]})
     data = Dataset(Records.from_table(frame), np.arange(30) % 2, classes=("n", "y"))
-    table = fields.section(data.cases, Judged(data, pd.DataFrame(), None, {}), "the data")[0]  # type: ignore[arg-type]
+    judged = Judged(data, pd.DataFrame(), None, {})  # type: ignore[arg-type]
+    table = fields.section(data.cases, judged, "the data", data.targets)[0]
     assert isinstance(table, Table)
     assert table.header[-1] == "Values"  # a model that does not explain itself has no weights
     assert [row[2:] for row in table.rows[:2]] == [["50%", "1 different, median 1"], ["0%", "1 different, median 2"]]

@@ -57,9 +57,9 @@ class Stay(Task):
     def check(self, raw, outputs, n):
         if raw.shape != (n, 1):
             raise ValueError(f"days have the shape {raw.shape}")
-    def decide(self, valid, raw, options):
+    def decide(self, valid, raw, options, train):
         return {}
-    def answer(self, raw, outputs, decision):
+    def answer(self, raw, outputs, decision, cases=None):
         return pd.DataFrame({"days": raw[:, 0]})
     def evaluate(self, data, answers, seed):
         error = np.abs(data.targets[:, 0] - answers["days"].to_numpy())

@@ -117,7 +117,7 @@ class Activity(Task):
         if binary.size and (binary.min() < 0 or binary.max() > 1):
             raise ValueError("predict returned probabilities of being active outside of 0 to 1")
 
-    def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any) -> Decision:
+    def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any, train: Dataset) -> Decision:
         """Choose a threshold for each target with classes."""
         cuts = {}
         for t, (name, kind) in enumerate(zip(valid.names, valid.kinds, strict=True)):
@@ -127,7 +127,9 @@ class Activity(Task):
                 cuts[name] = threshold(positive, raw[known, t].astype(np.float64), options.threshold)
         return {"rule": options.threshold, "thresholds": cuts} if cuts else {}
 
-    def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision) -> pd.DataFrame:
+    def answer(
+        self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None = None
+    ) -> pd.DataFrame:
         """Return a column per target: the number, or ``active``/``inactive`` with ``p_TARGET`` beside it."""
         table: dict[str, Any] = {}
         for t, (name, kind) in enumerate(zip(outputs.names, outputs.kinds, strict=True)):

@@ -107,9 +107,11 @@ def _text(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     try:
         encoding = _encoding(path)
         with _open(path, encoding) as file:
-            head = next((line for line in file if line.strip()), "")
+            head, first = (next((line for line in file if line.strip()), "") for _ in range(2))
         separator = _separator(path, head)
-        header = next(csv.reader(io.StringIO(head), delimiter=separator), [])
+        header, row = (next(csv.reader(io.StringIO(line), delimiter=separator), []) for line in (head, first))
+        if len(row) > len(header):  # which pandas 2 passes over where the field too many is empty
+            raise pd.errors.ParserError(f"{len(row)} fields below a header of {len(header)}")
         check_header(str(path), header)
         with (
             _open(path, encoding) as file,

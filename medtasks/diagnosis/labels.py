@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Images
-from medtasks.cases.records import numbers
-from medtasks.cases.tables import is_missing, is_table
+from medtasks.cases.columns import natural
+from medtasks.cases.tables import is_table
 from medtasks.dataset import Dataset
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError, suggest
@@ -40,34 +40,6 @@ NEGATIVE = frozenset(
 """Names (lower case) by which a class is known to be the negative one of two."""
 
 
-def column(table: pd.DataFrame, named: str | None, usual: Sequence[str], where: str) -> str | None:
-    """Return the column named by the user, or the first usual one that exists.
-
-    Raises
-    ------
-    UsageError
-        If the named column does not exist.
-    """
-    names = [str(name) for name in table.columns]
-    if named is not None and named not in names:
-        raise UsageError(f"{where} has no column {named!r}", hint=suggest(named, names))
-    return named or next((name for name in usual if name in names), None)
-
-
-def clean(values: pd.Series) -> npt.NDArray[Any]:
-    """Return labels as text, ``1.0`` as ``1``; None where missing."""
-    missing = is_missing(values).to_numpy()
-    text = values.astype("string").str.strip().astype(object).to_numpy(copy=True)
-    if pd.api.types.is_bool_dtype(values):
-        return text  # a text file says True and False too
-    as_numbers = numbers(values).to_numpy()
-    whole = ~np.isnan(as_numbers[~missing])
-    if whole.all() and (as_numbers[~missing] == np.round(as_numbers[~missing])).all():
-        text[~missing] = [str(int(value)) for value in as_numbers[~missing]]
-    text[missing] = None
-    return text
-
-
 def encode(labels: npt.NDArray[Any], where: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """Turn labels (text, none missing) into class codes; of two classes the positive one is 1.
 
@@ -84,7 +56,7 @@ def encode(labels: npt.NDArray[Any], where: str) -> tuple[npt.NDArray[np.int64],
             f"the target of {where} has {len(classes)} different values",
             hint="a diagnosis has classes: name another --target, or cut the values into ranges",
         )
-    names = sorted(classes.tolist(), key=_natural)
+    names = sorted(classes.tolist(), key=natural)
     if len(names) == 2 and names[1].lower() in NEGATIVE and names[0].lower() not in NEGATIVE:
         names.reverse()
     place = {name: i for i, name in enumerate(names)}
@@ -185,11 +157,3 @@ def check_classes(dataset: Dataset) -> None:
                 f"class {name!r} has no case in the training part of the data's own split",
                 hint="mend the split, or leave it out and let medtasks split",
             )
-
-
-def _natural(name: str) -> tuple[int, float, str]:
-    """Sort numbers by value, before words."""
-    try:
-        return 0, float(name), name
-    except ValueError:
-        return 1, 0.0, name

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Images, Records, Schema, Source
+from medtasks.cases.columns import clean, column, names_in
 from medtasks.cases.image_files import FLOATING, ImageError, Range
 from medtasks.cases.image_places import find_images, manifest_paths
 from medtasks.cases.images import (
@@ -21,9 +22,9 @@ from medtasks.cases.images import (
     load_npz,
 )
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
-from medtasks.cases.tables import is_missing, is_table, read_table
+from medtasks.cases.tables import is_table, read_table
 from medtasks.dataset import Dataset, Origin
-from medtasks.diagnosis.labels import clean, column, encode
+from medtasks.diagnosis.labels import encode
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.splits import SPLIT_NAMES, read_split
@@ -176,7 +177,7 @@ def _manifest(
         else:
             keep.append(i)
     rows = np.array(keep, dtype=np.int64)
-    groups = _column_values(table, group, where)
+    groups = names_in(table, group, where)
     splits = read_split(table[split], where) if split else None
     return _images(
         [paths[i] for i in keep],
@@ -274,7 +275,7 @@ def _records(
     if not len(rows):
         raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
     codes, classes = encode(labels[rows], where)
-    groups = _column_values(table, group, where)
+    groups = names_in(table, group, where)
     splits = read_split(table[split], where) if split else None
     return Dataset(
         Records([ids[i] for i in rows], frame.iloc[rows], fields),
@@ -285,18 +286,6 @@ def _records(
         split=None if splits is None else splits[rows],
         origin=Origin(where, invalid=invalid, notes=tuple(note + "." for note in notes)),
     )
-
-
-def _column_values(table: pd.DataFrame, name: str | None, where: str) -> npt.NDArray[Any] | None:
-    if name is None:
-        return None
-    missing = np.flatnonzero(is_missing(table[name]).to_numpy())
-    if len(missing):
-        raise DataError(
-            f"{where}, row {missing[0] + 1}: the column {name!r} is empty",
-            hint="name the patient in every row: a split by patient needs it",
-        )
-    return table[name].astype(str).str.strip().to_numpy(dtype=object)
 
 
 def _groups_from_paths(ids: Sequence[str], options: DiagnosisOptions) -> npt.NDArray[Any] | None:

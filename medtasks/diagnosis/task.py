@@ -109,7 +109,7 @@ class Diagnosis(Task):
         if n and (raw.min() < -1e-3 or np.abs(raw.sum(axis=1) - 1).max() > 1e-3):
             raise ValueError("predict returned rows that are no probabilities: they must sum to 1")
 
-    def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any) -> Decision:
+    def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any, train: Dataset) -> Decision:
         """Choose the threshold on validation cases (two classes), or take the most probable class."""
         if len(valid.classes) != 2:
             return {"rule": "most probable"}
@@ -121,7 +121,9 @@ class Diagnosis(Task):
             "cases": len(valid),
         }
 
-    def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision) -> pd.DataFrame:
+    def answer(
+        self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None = None
+    ) -> pd.DataFrame:
         """Return ``prediction``, ``probability`` (of it) and ``p_CLASS`` for every class."""
         decided = (raw[:, 1] >= decision["threshold"]).astype(int) if "threshold" in decision else raw.argmax(axis=1)
         table = pd.DataFrame(

@@ -132,6 +132,48 @@ def bars(values: Mapping[str, float], label: str) -> str:
     return _svg(figure)
 
 
+def intervals(rows: Mapping[str, tuple[float, float, float]], label: str, *, line: float | None = None) -> str:
+    """Draw values with their intervals, label -> (value, low, high), the first on top; ``line`` marks a value."""
+    figure, axes = _figure(5.2, 0.7 + 0.26 * len(rows))
+    names, numbers = [_short(name) for name in list(rows)[::-1]], np.array(list(rows.values())[::-1]).reshape(-1, 3)
+    places = np.arange(len(names))
+    if line is not None:
+        axes.axvline(line, color="#9aa5b1", linewidth=1, linestyle=":")
+    axes.hlines(places, numbers[:, 1], numbers[:, 2], color=COLOURS[0], linewidth=1.6)
+    axes.scatter(numbers[:, 0], places, s=26, color=COLOURS[0], zorder=3)
+    axes.set_yticks(places, names)
+    axes.margins(y=0.5 / max(1, len(names)))
+    axes.set_xlabel(label)
+    return _svg(figure)
+
+
+def band(x: Values, y: Values, error: Values, x_label: str, y_label: str) -> str:
+    """Draw a curve with 1.96 of its standard errors to each side, and the straight line to its end."""
+    keep = np.unique(np.linspace(0, len(x) - 1, 200).astype(int))  # a finer curve looks the same and weighs more
+    x, y, error = x[keep], y[keep], error[keep]
+    figure, axes = _figure(3.4, 3.0)
+    axes.fill_between(x, y - 1.96 * error, y + 1.96 * error, color=COLOURS[0], alpha=0.15, linewidth=0)
+    axes.plot(x, y, color=COLOURS[0], linewidth=1.6)
+    axes.plot([x[0], x[-1]], [y[0], y[-1]], color="#9aa5b1", linewidth=1, linestyle=":")
+    axes.axhline(0, color=_INK, linewidth=0.6)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    return _svg(figure)
+
+
+def histograms(groups: Mapping[str, Values], x_label: str) -> str:
+    """Draw the shares of each group's values in twenty bins between 0 and 1, as steps."""
+    figure, axes = _figure(3.4, 3.0)
+    edges = np.linspace(0, 1, 21)
+    for (name, values), colour in zip(groups.items(), _cycle(len(groups)), strict=True):
+        share = np.histogram(np.clip(values, 0, 1), edges)[0] / max(1, len(values))
+        axes.stairs(share, edges, color=colour, linewidth=1.4, label=_short(name))
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel("share of the patients")
+    return _svg(figure)
+
+
 def overlay(image: Values, heat: Values | None = None) -> bytes:
     """Draw an image as PNG bytes; with a heat map, the image alone and, right of it, under the map.
 

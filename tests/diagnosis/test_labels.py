@@ -10,7 +10,8 @@ import pytest
 
 from medtasks.cases import Records
 from medtasks.dataset import Dataset
-from medtasks.diagnosis.labels import check_classes, clean, column, encode, relabel
+from medtasks.cases.columns import clean, column
+from medtasks.diagnosis.labels import check_classes, encode, relabel
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, MedtasksError, UsageError
 from medtasks.evaluation.splits import read_split

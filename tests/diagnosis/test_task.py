@@ -97,12 +97,12 @@ def test_two_classes_are_decided_by_the_threshold_and_more_by_the_largest() -> N
 def test_the_decision_says_how_it_was_made() -> None:
     valid = records(40)
     raw = np.where(valid.targets[:, None] == [0, 1], 0.8, 0.2)
-    decision = TASK.decide(valid, raw, options(threshold="sensitivity=0.9"))
+    decision = TASK.decide(valid, raw, options(threshold="sensitivity=0.9"), valid)
     assert decision["rule"] == "sensitivity=0.9"
     assert decision["positive"] == "ill"
     assert decision["cases"] == 40
     assert 0.2 < decision["threshold"] <= 0.8
-    assert "threshold" not in TASK.decide(records(40, 3), np.ones((40, 3)) / 3, options())
+    assert "threshold" not in TASK.decide(records(40, 3), np.ones((40, 3)) / 3, options(), records(40, 3))
 
 
 def test_every_measure_comes_with_an_interval_over_patients() -> None:

@@ -1,0 +1,1 @@
+"""The task treatment: which arm, which set of medicines, which dose."""

@@ -1,0 +1,170 @@
+"""The question ``dose``: how much, with an interval that holds the right dose for most patients of every group."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from medtasks.cases import Cases, Patients
+from medtasks.dataset import Dataset
+from medtasks.errors import DataError
+from medtasks.evaluation.bootstrap import Weights, resample
+from medtasks.report.blocks import Section
+from medtasks.task import Decision, Evaluation, Judged, Outputs
+from medtasks.treatment.questions import LEAST, Question, check_numbers
+
+Values = npt.NDArray[np.float64]
+NEAR = 0.2
+"""A dose within a fifth of the right one: how dosing equations are judged (IWPC 2009, doi:10.1056/NEJMoa0809329)."""
+UNKNOWN = "not known"
+"""The group of patients whose group is not known."""
+RECOMMEND, INSUFFICIENT = "recommend", "insufficient"
+
+
+class Dose(Question):
+    """How much of one medicine; answers predict the dose that proved right (estimand ``dose``)."""
+
+    headline: ClassVar[str] = "mae"
+    folds: ClassVar[int] = 5
+    small: ClassVar[int] = 5000
+
+    def check_trainable(self, dataset: Dataset) -> None:
+        """Refuse too few doses, doses that are not above 0, and one dose for all."""
+        values = dataset.targets[:, 0]
+        if len(values) < LEAST:
+            raise DataError(f"{len(values)} patients have a dose; at least {LEAST} are needed", hint="add patients")
+        if not (values > 0).all():
+            raise DataError("doses must be above 0", hint="mend them, or leave these rows out")
+        if np.ptp(values) == 0:
+            raise DataError("every patient has the same dose", hint="there is nothing to learn; name another --dose")
+
+    def strata(self, dataset: Dataset) -> npt.NDArray[np.int64]:
+        """Doses are not stratified."""
+        return np.zeros(len(dataset), dtype=np.int64)
+
+    def check(self, raw: npt.NDArray[Any], outputs: Outputs, n: int) -> None:
+        """Check doses (n, 1), or doses with their spread (n, 1, 2)."""
+        check_numbers(raw, [(n, 1), (n, 1, 2)], "the dose of each patient")
+        if raw.ndim == 3 and n and raw[:, 0, 1].min() <= 0:
+            raise ValueError("predict returned a spread that is not above 0")
+
+    def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any, train: Dataset) -> Decision:
+        """Calibrate conformal intervals, within each group where the user names one; see `quantile`."""
+        dose, spread = _parts(raw)
+        errors = np.abs(valid.targets[:, 0] - dose) / spread
+        decision: Decision = {"question": "dose", "level": options.level, "within": options.within, "cases": len(valid)}
+        groups = group_of(valid.cases, options.within)
+        quantiles = {UNKNOWN: quantile(errors, options.level)} if not options.within else {}
+        for name in sorted(set(groups.tolist())) if options.within else ():
+            mine = errors[groups == name]
+            quantiles[name] = quantile(mine, options.level)
+        decision["quantiles"] = quantiles
+        decision["calibrated_on"] = {name: int((groups == name).sum()) for name in quantiles}
+        return decision
+
+    def answer(
+        self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None
+    ) -> pd.DataFrame:
+        """Return the dose with the interval that holds the right one with the probability ``level``."""
+        dose, spread = _parts(raw)
+        groups = group_of(cases, decision["within"]) if cases is not None else np.zeros(0, dtype=object)
+        found = [decision["quantiles"].get(name) for name in groups]
+        reach = np.array([np.nan if value is None else value for value in found], dtype=np.float64) * spread
+        known = np.isfinite(reach)
+        few = [decision["calibrated_on"].get(name, 0) for name in groups]
+        return pd.DataFrame(
+            {
+                "decision": np.where(known, RECOMMEND, INSUFFICIENT).astype(object),
+                "reason": [
+                    f"the interval holds the right dose for {decision['level']:.0%} of patients"
+                    + (f" of this group ({decision['within']}: {name})" if decision["within"] else "")
+                    if fine
+                    else f"{count} patients of this group ({decision['within']}: {name}) are too few for an interval"
+                    for fine, name, count in zip(known, groups, few, strict=True)
+                ],
+                "estimand": np.full(len(dose), "dose", dtype=object),
+                outputs.names[0]: dose,
+                "low": np.maximum(dose - reach, 0.0),
+                "high": dose + reach,
+                "group": groups if decision["within"] else np.full(len(dose), "", dtype=object),
+            }
+        )
+
+    def evaluate(self, data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
+        """Measure errors, doses within 20 % and the coverage of the intervals, over patients."""
+        true, said = data.targets[:, 0], answers[data.names[0]].to_numpy(dtype=np.float64)
+        low, high = (answers[name].to_numpy(dtype=np.float64) for name in ("low", "high"))
+        bounded = np.isfinite(high)
+        held = ((low <= true) & (true <= high))[bounded].astype(np.float64)
+
+        def statistic(weights: Weights) -> dict[str, Values]:
+            total, mine = weights.sum(axis=1), weights[:, bounded]
+            return {
+                "mae": weights @ np.abs(said - true) / total,
+                "within_20pct": weights @ (np.abs(said - true) <= NEAR * true) / total,
+                "rmse": np.sqrt(weights @ (said - true) ** 2 / total),
+                "bias": weights @ (said - true) / total,
+                "coverage": _ratio(mine @ held, mine.sum(axis=1)),
+                "interval_width": _ratio(mine @ (high - low)[bounded], mine.sum(axis=1)),
+            }
+
+        return Evaluation(len(data), resample(statistic, len(data), data.groups, seed))
+
+    def sections(self, judged: Judged) -> list[Section]:
+        """Write the dose part of a report."""
+        from medtasks.treatment import dose_sections
+
+        return dose_sections.write(judged)
+
+    def lead(self, judged: Judged) -> str:
+        """Say how often the dose is near the right one."""
+        found = judged.evaluation.metrics
+        text = f"{_percent(found['within_20pct'].value)} of patients are given a dose within 20 % of the one that proved right"
+        if judged.baseline is not None:
+            text += f" (a linear model: {_percent(judged.baseline.metrics['within_20pct'].value)})"
+        return (
+            f"{text}; the intervals, made to hold {judged.decision['level']:.0%}, hold "
+            f"{_percent(found['coverage'].value)}."
+        )
+
+    def counts(self, dataset: Dataset) -> dict[str, int]:
+        """Count patients."""
+        return {"patients": len(dataset)}
+
+
+def quantile(errors: Values, level: float) -> float | None:
+    """Return the error that a new patient's does not exceed with the probability ``level``; None if too few are known.
+
+    Split conformal prediction (Lei et al. 2018, doi:10.1080/01621459.2017.1307116): the k-th smallest of n errors, with
+    k = ceil((n + 1) level).
+
+    >>> quantile(np.arange(1.0, 20.0), 0.9), quantile(np.arange(5.0), 0.9)
+    (18.0, None)
+    """
+    place = int(np.ceil((len(errors) + 1) * level - 1e-9))  # 0.9 * 20 is a hair above 18 in floating point
+    return float(np.sort(errors)[place - 1]) if place <= len(errors) else None
+
+
+def group_of(cases: Cases, within: str | None) -> npt.NDArray[Any]:
+    """Return (n,) the group of each patient within which intervals are calibrated."""
+    if within is None:
+        return np.full(len(cases), UNKNOWN, dtype=object)
+    assert isinstance(cases, Patients)
+    values = cases.frame[within]
+    return np.array([UNKNOWN if pd.isna(value) else str(value) for value in values], dtype=object)
+
+
+def _parts(raw: npt.NDArray[Any]) -> tuple[Values, Values]:
+    dose = np.asarray(raw[:, 0] if raw.ndim == 2 else raw[:, 0, 0], dtype=np.float64)
+    return dose, np.ones(len(dose)) if raw.ndim == 2 else np.asarray(raw[:, 0, 1], dtype=np.float64)
+
+
+def _ratio(above: Values, below: Values) -> Values:
+    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+
+
+def _percent(value: float | None) -> str:
+    return "an unknown share" if value is None else f"{value:.1%}"

@@ -1,0 +1,159 @@
+"""Differences between arms for each patient, with their errors, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks.causal import Scores
+
+Values = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Z = 1.959963984540054
+"""Standard errors to each side that hold 95 % of a normal distribution."""
+RECOMMEND, TIED, ABSTAIN, INSUFFICIENT = "recommend", "tied", "abstain", "insufficient"
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Of n patients and K arms the expected outcome under one arm minus that under another.
+
+    Attributes
+    ----------
+    difference : (n, K, K) [:, a, b] is a minus b, in the unit of the outcome
+    error : (n, K, K) its standard error
+    """
+
+    difference: Values
+    error: Values
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What follows for each of n patients.
+
+    Attributes
+    ----------
+    status : (n,) recommend, tied, abstain or insufficient
+    best : (n,) the arm ranked first among those that the data can speak of, -1 where there are none to compare
+    tied : (n, K) the arms that cannot be told from the best
+    """
+
+    status: npt.NDArray[Any]
+    best: npt.NDArray[np.int64]
+    tied: Mask
+
+
+def critical(arms: int) -> float:
+    """Return the standard errors by which the best of several arms must lead for 95 % over all pairs of a patient.
+
+    Tukey's honestly significant difference, for many degrees of freedom; 1.96 for two arms.
+    """
+    from scipy.stats import studentized_range
+
+    return Z if arms == 2 else float(studentized_range.ppf(0.95, arms, 1e6) / np.sqrt(2))
+
+
+def effects(raw: Values, calibration: list[dict[str, Any]] | None) -> Effects:
+    """Return the differences that a model's numbers mean.
+
+    Parameters
+    ----------
+    raw : (n, K) expected outcomes, or (n, K, 1 + K) with their covariance behind them
+    calibration : what `calibrate` found, for a model that gives no covariance
+    """
+    expected = raw if raw.ndim == 2 else raw[:, :, 0]
+    difference = expected[:, :, None] - expected[:, None, :]
+    if raw.ndim == 3:
+        spread = raw[:, :, 1:]
+        own = np.diagonal(spread, axis1=1, axis2=2)
+        variance = own[:, :, None] + own[:, None, :] - spread - np.swapaxes(spread, 1, 2)
+        return Effects(difference, np.sqrt(np.maximum(variance, 0)))
+    error = np.zeros_like(difference)
+    for pair in calibration or ():
+        a, b = pair["arms"]
+        off = difference[:, a, b] - pair["centre"]
+        found = pair["mean"] + pair["slope"] * off
+        (v, c), (_, w) = pair["covariance"]
+        deviation = np.sqrt(np.maximum(v + 2 * c * off + w * off**2, 0))
+        difference[:, a, b], difference[:, b, a] = found, -found
+        error[:, a, b] = error[:, b, a] = deviation
+    return Effects(difference, error)
+
+
+def calibrate(expected: Values, scores: Scores) -> list[dict[str, Any]]:
+    """Fit, for each pair of arms, the line that best tells its effect from a model's own difference.
+
+    The best linear predictor of Chernozhukov, Demirer, Duflo & Fernández-Val (2018, doi:10.3386/w24678): doubly robust
+    scores regressed on what the model said of patients it had not seen. A model that knows nothing gets the slope 0 and
+    with it the average effect; its covariance (HC1) gives each patient's interval.
+
+    Returns
+    -------
+    list of dict
+        ``arms``, ``centre``, ``mean``, ``slope``, ``covariance`` (2, 2) of mean and slope, ``z`` of the slope
+    """
+    pairs = []
+    for a in range(expected.shape[1]):
+        for b in range(a + 1, expected.shape[1]):
+            said, seen = expected[:, a] - expected[:, b], scores.values[:, a] - scores.values[:, b]
+            centre = float(said.mean())
+            mean, slope, covariance, z = _line(said - centre, seen)
+            if slope <= 0:  # the model ranks patients the wrong way round: it says nothing about who gains more
+                slope, covariance = 0.0, np.array([[covariance[0, 0], 0.0], [0.0, 0.0]])
+            pairs.append(
+                {
+                    "arms": [a, b],
+                    "centre": centre,
+                    "mean": mean,
+                    "slope": slope,
+                    "covariance": covariance.tolist(),
+                    "z": z,
+                }
+            )
+    return pairs
+
+
+def _line(x: Values, y: Values) -> tuple[float, float, Values, float]:
+    """Regress y on a centred x: mean, slope, their covariance (HC1) and the slope's z."""
+    spread = float(x @ x)
+    if spread <= 1e-12 * max(1.0, float(y @ y)):  # the model says the same of everybody
+        return float(y.mean()), 0.0, np.array([[y.var(ddof=1) / len(y), 0.0], [0.0, 0.0]]), 0.0
+    slope = float(x @ y) / spread
+    residual = y - y.mean() - slope * x
+    scale = len(y) / (len(y) - 2)
+    covariance = scale * np.array(
+        [
+            [residual @ residual / len(y) ** 2, x @ residual**2 / (len(y) * spread)],
+            [x @ residual**2 / (len(y) * spread), (x**2) @ residual**2 / spread**2],
+        ]
+    )
+    return float(y.mean()), slope, covariance, slope / float(np.sqrt(covariance[1, 1]))
+
+
+def choose(found: Effects, supported: Mask, standard: int, sign: float, lead: float, evident: bool) -> Choice:
+    """Say for each patient what the differences between its arms allow.
+
+    Parameters
+    ----------
+    supported : (n, K) the arms that the data can speak of
+    standard : the arm that is best for everybody, by which the others are ranked
+    sign : 1 where more is better, -1 where less is
+    lead : standard errors by which the best must lead another; see `critical`
+    evident : whether the data hold evidence of any difference at all; without it nothing is recommended
+    """
+    value = np.where(supported, sign * found.difference[:, :, standard], -np.inf)
+    rows, best = np.arange(len(value)), value.argmax(axis=1)
+    ahead = sign * found.difference[rows, best] > lead * found.error[rows, best]
+    tied = supported & ~ahead
+    tied[rows, best] = True
+    count, able = tied.sum(axis=1), supported.sum(axis=1)
+    status = np.where(count == 1, RECOMMEND, np.where(count < able, TIED, ABSTAIN)).astype(object)
+    if not evident:
+        status[:] = ABSTAIN
+        tied = supported.copy()
+    status[able < 2] = INSUFFICIENT
+    return Choice(status, np.where(able < 2, -1, best), tied)
