@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from medtasks import bundle, fields
@@ -68,7 +67,8 @@ def write(
             parts = found.parts
             # ids need not differ: which rows an explanation is of is told by what they were decided
             rows = decided == names.index(found.target) if target is None else np.ones(len(answers), dtype=bool)
-            explained += [(row, found.target, value) for row, value in zip(np.flatnonzero(rows), found.values, strict=True)]
+            places = np.flatnonzero(rows).tolist()
+            explained += [(row, found.target, value) for row, value in zip(places, found.values, strict=True)]
         for row, about, value in sorted(explained, key=lambda item: item[0]):  # they come class by class
             values.append((str(reading.cases.ids[row]), about, value))
             if len(drawn) < SHOWN:

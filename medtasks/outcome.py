@@ -38,6 +38,13 @@ MEANING = {
     "pehe": "root of the mean squared error of the effects (lower is better)",
     "coverage": "share of intervals that hold the truth",
     "within_20pct": "share of doses within a fifth of the one that proved right",
+    "jaccard": "medicines that model and clinician share, of all that either gave",
+    "jaccard_unrestricted": "the same if no rule held medicines back",
+    "prauc": "area under the precision-recall curve of a visit's medicines",
+    "ddi_rate": "share of the pairs given together that interact, over all visits (lower is better)",
+    "ddi_rate_per_patient": "the same as a mean over visits (lower is better)",
+    "medicines": "mean number recommended",
+    "medicines_given": "mean number that clinicians gave",
     "bias": "mean of predicted less right dose",
     "interval_width": "mean width of the intervals, in the unit of the dose (lower is better)",
 }
@@ -65,9 +72,14 @@ SHORT = {
     "qini": "Qini coefficient",
     "recommended": "Clear recommendations",
     "pehe": "Root PEHE",
+    "prauc": "PRAUC",
+    "ddi_rate": "Interacting pairs",
+    "ddi_rate_per_patient": "Interacting pairs by patient",
     "within_20pct": "Within 20 %",
 }
-LOWER_IS_BETTER = metrics.LOWER_IS_BETTER | regression.LOWER_IS_BETTER | {"pehe", "interval_width"}
+LOWER_IS_BETTER = metrics.LOWER_IS_BETTER | regression.LOWER_IS_BETTER | {
+    "pehe", "interval_width", "ddi_rate", "ddi_rate_per_patient",
+}  # fmt: skip
 
 
 def blocks(judged: Judged, headline: str, unit: str, remark: str = "") -> list[Block]:

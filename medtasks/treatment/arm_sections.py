@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from medtasks import causal, outcome
 from medtasks.report import figures
@@ -62,7 +63,7 @@ def _arms(judged: Judged, scores: causal.Scores) -> list[Block]:
     rows, bars = [], {}
     for arm, name in enumerate(data.names):
         mine = scores.values[:, arm]
-        mean, error = float(mine.mean()), Z * float(mine.std(ddof=1)) / np.sqrt(len(mine))
+        mean, error = float(mine.mean()), _reach(mine)
         seen = data.targets[treatment == arm, arm]
         bars[name] = (mean, mean - error, mean + error)
         rows.append([name, str(len(seen)), f"{seen.mean():.4g}" if len(seen) else "", _interval(mean, error)])
@@ -70,7 +71,7 @@ def _arms(judged: Judged, scores: causal.Scores) -> list[Block]:
     for a, one in enumerate(data.names):
         for b in range(a + 1, len(data.names)):
             gap = scores.values[:, a] - scores.values[:, b]
-            pairs.append([f"{one} - {data.names[b]}", _interval(float(gap.mean()), Z * float(gap.std(ddof=1)) / np.sqrt(len(gap)))])  # fmt: skip
+            pairs.append([f"{one} - {data.names[b]}", _interval(float(gap.mean()), _reach(gap))])
     better = "less" if Asked.of(data.kinds).minimise else "more"
     return [
         Table(
@@ -153,6 +154,11 @@ def _largest(judged: Judged) -> list[Block]:
         return [Text("For no patient can treatments be compared.")]
     header = ["Patient", "Answer", "Ranked first", "Expected benefit (95 %)", "Similar patients"]
     return [Table(header, rows, "Look here first for fields that came after the treatment.", numeric=False)]
+
+
+def _reach(values: npt.NDArray[np.float64]) -> float:
+    """Return how far a 95 % interval of the mean reaches to each side."""
+    return Z * float(values.std(ddof=1)) / float(np.sqrt(len(values)))
 
 
 def _interval(value: float, reach: float) -> str:

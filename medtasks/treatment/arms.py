@@ -83,9 +83,7 @@ class Arm(Question):
         whole = causal.score(known).values
         scores = whole[-len(valid) :]
         mean, lead = whole.mean(axis=0), critical(arms)
-        lines = calibrate(
-            raw if raw.ndim == 2 else raw[:, :, 0], causal.Scores(scores, np.ones_like(scores), scores)
-        )
+        lines = calibrate(raw if raw.ndim == 2 else raw[:, :, 0], causal.Scores(scores, np.ones_like(scores), scores))
         differs = _greatest(whole) > lead
         ranks = max(pair["z"] for pair in lines) > _corrected(len(lines))
         support = Support.fit(known.cases, treatment, arms, by_lot="propensity" in known.extra)
@@ -100,9 +98,7 @@ class Arm(Question):
             "support": support.as_json(),
         }
 
-    def answer(
-        self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None
-    ) -> pd.DataFrame:
+    def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None) -> pd.DataFrame:
         """Return status, reason, what is recommended, the benefit expected and every pair's effect with interval."""
         names, n = outputs.names, len(raw)
         counts = np.zeros((n, len(names)), dtype=np.int64)
@@ -203,7 +199,9 @@ def _reasons(
         lacking = ", ".join(labels[~can])
         left = f"; of {seen.sum()} similar patients fewer than 5 received {lacking}" if lacking else ""
         if state == INSUFFICIENT:
-            told.append(f"of {seen.sum()} similar patients fewer than 5 received {lacking}: there is nothing to compare")
+            told.append(
+                f"of {seen.sum()} similar patients fewer than 5 received {lacking}: there is nothing to compare"
+            )
         elif state == RECOMMEND:
             told.append(f"better than each other comparable treatment at 95 %{left}")
         elif state == TIED:

@@ -66,9 +66,7 @@ class _OnFields(Model):
 
     def save(self, folder: Path) -> None:
         """Write coefficients and what the encoder learnt as arrays, the fields as JSON."""
-        np.savez(
-            folder / "linear.npz", coef=self.coef, bias=self.bias, allow_pickle=False, **self.encoder.to_arrays()
-        )
+        np.savez(folder / "linear.npz", coef=self.coef, bias=self.bias, allow_pickle=False, **self.encoder.to_arrays())
         self.encoder.save_fields(folder / "fields.json")
 
     @classmethod

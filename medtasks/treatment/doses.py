@@ -65,9 +65,7 @@ class Dose(Question):
         decision["calibrated_on"] = {name: int((groups == name).sum()) for name in quantiles}
         return decision
 
-    def answer(
-        self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None
-    ) -> pd.DataFrame:
+    def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None) -> pd.DataFrame:
         """Return the dose with the interval that holds the right one with the probability ``level``."""
         dose, spread = _parts(raw)
         groups = group_of(cases, decision["within"]) if cases is not None else np.zeros(0, dtype=object)
@@ -122,7 +120,8 @@ class Dose(Question):
     def lead(self, judged: Judged) -> str:
         """Say how often the dose is near the right one."""
         found = judged.evaluation.metrics
-        text = f"{_percent(found['within_20pct'].value)} of patients are given a dose within 20 % of the one that proved right"
+        near = _percent(found["within_20pct"].value)
+        text = f"{near} of patients are given a dose within 20 % of the one that proved right"
         if judged.baseline is not None:
             text += f" (a linear model: {_percent(judged.baseline.metrics['within_20pct'].value)})"
         return (
@@ -163,7 +162,7 @@ def _parts(raw: npt.NDArray[Any]) -> tuple[Values, Values]:
 
 
 def _ratio(above: Values, below: Values) -> Values:
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    return np.asarray(np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0))
 
 
 def _percent(value: float | None) -> str:

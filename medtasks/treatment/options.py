@@ -61,6 +61,6 @@ class TreatmentOptions(Config):
     least: int = pydantic.Field(default=10, ge=1)
     """For event tables: medicines given in fewer visits are left out."""
     interactions: str | None = None
-    """For sets: a CSV of medicines that must not meet, with the columns `a`, `b` and, if known, `severity`, `source`."""
+    """For sets: a CSV of medicines that must not meet, with the columns `a`, `b`, and if known `severity`, `source`."""
     budget: float | None = pydantic.Field(default=None, ge=0, le=1)
     """For sets: the largest share of pairs of medicines that may interact; half the clinicians' own where not said."""

@@ -65,7 +65,8 @@ def chosen_arms(data: Dataset, answers: pd.DataFrame) -> tuple[Codes, Codes]:
     place = {name: i for i, name in enumerate(data.names)}
     standard = answers["standard"].map(place).to_numpy(dtype=np.int64)
     best = answers["best"].map(place)
-    return best.fillna(pd.Series(standard, index=best.index)).to_numpy(dtype=np.int64), standard
+    chosen = best.fillna(pd.Series(standard, index=best.index)).to_numpy(dtype=np.int64)
+    return np.asarray(chosen, dtype=np.int64), np.asarray(standard, dtype=np.int64)
 
 
 def uplift(data: Dataset, answers: pd.DataFrame, seed: int = 0) -> tuple[Values, Values, Values]:

@@ -84,9 +84,7 @@ class Question(ABC):
         """Fix what turns numbers into a recommendation."""
 
     @abstractmethod
-    def answer(
-        self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None
-    ) -> pd.DataFrame:
+    def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None) -> pd.DataFrame:
         """Turn numbers into the columns a user sees."""
 
     @abstractmethod

@@ -63,9 +63,7 @@ def read(source: Source, options: TreatmentOptions, schema: Schema | None = None
     return read_patients(read_table(path), options, str(path), schema)
 
 
-def read_patients(
-    table: pd.DataFrame, options: TreatmentOptions, where: str, schema: Schema | None = None
-) -> Dataset:
+def read_patients(table: pd.DataFrame, options: TreatmentOptions, where: str, schema: Schema | None = None) -> Dataset:
     """Make a data set of a table with a row per patient."""
     table = with_names(table, where).reset_index(drop=True)
     if table.empty:
@@ -197,9 +195,13 @@ def _propensity(
         share = np.bincount(codes[codes >= 0], minlength=arms) / max(1, (codes >= 0).sum())
         return np.tile(share, (len(table), 1)), fine, ("The treatments were drawn by lot (as the user says).",)
     if not options.propensity:
-        return None, fine, (
-            "Who received what was not drawn by lot, as far as the data say: effects are right only if the fields "
-            "hold everything that drove both the choice and the outcome, which no data can show.",
+        return (
+            None,
+            fine,
+            (
+                "Who received what was not drawn by lot, as far as the data say: effects are right only if the fields "
+                "hold everything that drove both the choice and the outcome, which no data can show.",
+            ),
         )
     found = np.column_stack([numbers(table[name]).to_numpy() for name in options.propensity])
     if arms == 2 and found.shape[1] == 1:

@@ -23,8 +23,9 @@ from medtasks.treatment.arms import Arm
 from medtasks.treatment.doses import Dose
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.questions import ARM, DOSE, SET, Asked, Question
+from medtasks.treatment.sets import Set
 
-QUESTIONS: Mapping[str, Question] = {ARM: Arm(), DOSE: Dose()}
+QUESTIONS: Mapping[str, Question] = {ARM: Arm(), SET: Set(), DOSE: Dose()}
 ONLY: Mapping[str, tuple[str, ...]] = {
     "treatment": (ARM,),
     "outcome": (ARM,),
