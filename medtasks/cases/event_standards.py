@@ -10,7 +10,7 @@ import pandas as pd
 
 from medtasks.cases.event_folder import ROWS, Folder, chosen
 from medtasks.cases.event_formats import joined, plain_name
-from medtasks.cases.event_tables import Collector, Events, Timeline, numbered, read_times, years
+from medtasks.cases.event_tables import Collector, Events, Times, numbered, read_times, years
 from medtasks.cases.tables import is_missing, iterate_table, read_table
 
 OMOP_TABLES = (
@@ -70,9 +70,14 @@ def read_omop(folder: Folder) -> Events:
     for first, part in folder.parts("visit_occurrence", needed, wanted, required=True):
         who = person.reindex(_whole(part["person_id"]))
         start = _moment(part, "visit_start")
-        visits = {"subject": _whole(part["person_id"]), "visit": _whole(part["visit_occurrence_id"]), "start": start}
-        visits |= {"end": _moment(part, "visit_end"), "age": years(read_times(start)[0], read_times(_birth(who))[0])}
-        visits["sex"] = _named(who["gender_concept_id"], names).to_numpy()
+        visits: dict[str, Any] = {
+            "subject": _whole(part["person_id"]),
+            "visit": _whole(part["visit_occurrence_id"]),
+            "start": start,
+            "end": _moment(part, "visit_end"),
+            "age": years(read_times(start)[0], read_times(_birth(who))[0]),
+            "sex": _named(who["gender_concept_id"], names).to_numpy(),
+        }
         if "visit_concept_id" in part:
             visits["type"] = _named(part["visit_concept_id"], names)
         found.add_visits("visit_occurrence", pd.DataFrame(visits), first)
@@ -235,44 +240,37 @@ def _meds_code(code: str) -> tuple[str, str, str | None, str | None]:
 def _meds_visits(found: Collector, marks: dict[str, pd.DataFrame]) -> None:
     """Make visits of admissions and discharges."""
     came, left, born, sex = (marks[name] for name in ("admission", "discharge", "birth", "sex"))
-    numbers, uniques = pd.factorize(pd.concat([came["subject"], left["subject"]], ignore_index=True))
-    start, leaving = read_times(came["time"])[0], read_times(left["time"])[0]
-    order = np.lexsort((leaving, numbers[len(came) :]))
-    mine, leaving = numbers[len(came) :][order], leaving[order]
-    # The discharge after the last one before the admission is the next one.
-    latest = Timeline(mine, leaving).last(numbers[: len(came)], start, False)
-    first = np.searchsorted(mine, numbers[: len(came)])
-    following = np.where(latest >= 0, latest + 1, first)
-    there = np.minimum(following, max(0, len(mine) - 1))
-    own = (following < len(mine)) & (mine[there] == numbers[: len(came)]) if len(mine) else np.zeros(len(came), bool)
-    end = np.where(own, leaving[there], np.datetime64("NaT")) if len(mine) else np.full(len(came), np.datetime64("NaT"))
-    end = pd.Series(end.astype("datetime64[s]"))
-    for row in (came, left):
-        if "visit" in row:
-            row["visit"] = _whole(row["visit"])
-    if "visit" in came:
-        ends = left.drop_duplicates("visit").set_index("visit")["time"]
-        by_id = pd.Series(read_times(came["visit"].map(ends))[0])
-        end = by_id if by_id.notna().any() else end
-        visit = came["visit"]
-    else:
-        visit = came["subject"].astype("string") + " " + pd.Series(start).dt.strftime("%Y-%m-%d %H:%M").astype("string")
-        follows = pd.DataFrame({"n": numbers[: len(came)], "start": start}).sort_values(["n", "start"])
-        after = follows.groupby("n")["start"].shift(-1).reindex(range(len(came)))
-        end = end.where(~(end > after))  # that discharge ended a later stay
+    start, person = read_times(came["time"])[0], came["subject"]
+    end = pd.Series(_next_discharge(came, left))
+    visit = person.astype("string") + " " + pd.Series(start).dt.strftime("%Y-%m-%d %H:%M").astype("string")
+    if "visit" in came and came["visit"].notna().any():
+        visit = _whole(came["visit"])
+        leaving = left.assign(visit=_whole(left["visit"])).drop_duplicates("visit").set_index("visit")["time"]
+        end = pd.Series(read_times(visit.map(leaving))[0])
     if "end" in came:
         told = pd.Series(read_times(came["end"])[0])
         end = told.where(told.notna(), end)
-    person = came["subject"]
     birth = born.drop_duplicates("subject").set_index("subject")["time"]
     gender = sex.drop_duplicates("subject").set_index("subject")["name"]
     words = came["name"].astype("string").str.split("//", n=1, expand=True).reindex(columns=[0, 1])
     frame = pd.DataFrame({"subject": person, "visit": visit, "start": start, "end": end})
-    frame = frame.assign(
-        age=years(start, read_times(person.map(birth))[0]), sex=person.map(gender), type=words[0], place=words[1]
-    )
+    frame["age"] = years(start, read_times(person.map(birth))[0])
+    frame = frame.assign(sex=person.map(gender), type=words[0], place=words[1])
     for source, rows in came.groupby("source", sort=False):
         found.add_visits(str(source), frame.loc[rows.index], rows["row"].to_numpy())
+
+
+def _next_discharge(came: pd.DataFrame, left: pd.DataFrame) -> Times:
+    """Return the patient's first discharge after each admission, NaT where another admission stands between."""
+    whole = pd.concat([came.assign(leaves=False), left.assign(leaves=True)], ignore_index=True)[
+        ["subject", "leaves", "time"]
+    ]
+    whole["time"] = read_times(whole["time"])[0]
+    # At one time, who leaves left before coming again.
+    order = whole.assign(first=~whole["leaves"]).sort_values(["subject", "time", "first"], kind="stable")
+    following = order.groupby("subject")[["leaves", "time"]].shift(-1)
+    end = following["time"].where(following["leaves"].eq(True))
+    return np.asarray(end.sort_index().iloc[: len(came)].to_numpy("datetime64[s]"))
 
 
 def _descriptions(path: Path) -> pd.Series:

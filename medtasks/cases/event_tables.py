@@ -167,7 +167,7 @@ class Collector:
         rows = np.arange(first, first + len(part)) if isinstance(first, int) else first
         part = part.reset_index(drop=True)
         start, without, unread = read_times(part["start"])
-        end, open_, wrong = read_times(part["end"])
+        end, _, wrong = read_times(part["end"])
         end = last_moment(end)
         subject, visit = self._codes("subject", part), self._codes("visit", part)
         earlier = np.concatenate([f["visit"].to_numpy() for f in self._visits] or [np.zeros(0, np.int32)])
@@ -241,9 +241,7 @@ class Collector:
         columns = ["subject", "kind", "code", "visit", "name", "unit", "time", "known", "value", "source", "row"]
         table = pd.concat(self._parts, ignore_index=True) if self._parts else pd.DataFrame(columns=columns)
         if table.empty:
-            table = table.astype(
-                {name: "int64" for name in ("subject", "kind", "code", "visit", "name", "unit", "source")}
-            )
+            table = table.astype(dict.fromkeys(("subject", "kind", "code", "visit", "name", "unit", "source"), "int64"))
             table = table.astype({"row": "int64", "value": "float64"})
             table = table.astype({"time": "datetime64[s]", "known": "datetime64[s]"})
         row_of = np.full(len(self._names["visit"].numbers) + 1, -1, dtype=np.int64)

@@ -20,8 +20,8 @@ _SALTS = (
 )
 _FORMS = (
     "xl|xr|sr|er|cr|la|ec|odt|immediate release|extended-release|extended release|sustained release|enteric coated|"
-    "delayed release|suspension|solution|soln|oral liquid|liquid|syrup|elixir|powder|neb|nebs|nebulizer|inhaler|hfa|mdi|"
-    "diskus|ophthalmic|ophth|otic|nasal|spray|cream|ointment|oint|gel|patch|injection|inj|desensitization|drip|flush|"
+    "delayed release|suspension|solution|soln|oral liquid|liquid|syrup|elixir|powder|neb|nebs|nebulizer|inhaler|hfa|"
+    "mdi|diskus|ophthalmic|ophth|otic|nasal|spray|cream|ointment|oint|gel|patch|injection|inj|desensitization|drip|flush|"
     "infusion|vial|bag|syringe|rectal|iv|po|human|recombinant|preservative free|for inhalation"
 )
 _NOISE = re.compile(r"\([^)]*\)|\*[^*]*\*|\[[^\]]*\]|\d[\d.,/]*\s*(%|mcg|mg|ml|g|units?|unit)?(/\w+)?(?=\s|$)")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases.event_tables import Events, Ints, Times, Timeline
+from medtasks.cases.event_tables import Events, Ints, Timeline, Times
 
 AGE, SEX, TYPE, PLACE = "age", "sex", "admission type", "admitted from"
 EARLIER, SINCE = "earlier visits", "days since the last visit"
@@ -22,8 +22,15 @@ LAST_VALUE, VALUE_AGE = "last value", "days since value"
 HERE = "this visit"
 """What is known from the very visit: only when the prediction time is later than its start."""
 PREFIXES = (
-    DIAGNOSIS, f"diagnosis {HERE}", PROCEDURE, f"procedure {HERE}", MEDICINE, f"medicine {HERE}", MEDICINE_LAST, "allergy"
-)  # fmt: skip
+    DIAGNOSIS,
+    f"diagnosis {HERE}",
+    PROCEDURE,
+    f"procedure {HERE}",
+    MEDICINE,
+    f"medicine {HERE}",
+    MEDICINE_LAST,
+    "allergy",
+)
 DAY_SECONDS = 86_400.0
 
 
@@ -142,7 +149,8 @@ class _Seen:
         mine = mine.drop_duplicates(["visit", "key"]).assign(visit=lambda frame: frame["visit"] + 1)
         row = mine["visit"].to_numpy()
         fits = (self.subject[row] == mine["subject"].to_numpy()) & (mine["known"].to_numpy("datetime64[s]") < when[row])
-        return mine.loc[fits, ["visit", "key"]].to_numpy(np.int64)
+        found: Ints = mine.loc[fits, ["visit", "key"]].to_numpy(np.int64)
+        return found
 
 
 def code_labels(rows: pd.DataFrame, length: int, *, with_unit: bool = False) -> tuple[npt.NDArray[Any], list[str]]:
@@ -159,12 +167,13 @@ def code_labels(rows: pd.DataFrame, length: int, *, with_unit: bool = False) -> 
     system, text = split[0].str.replace(" ", "-"), split[2]
     cut = system.str.startswith("ICD").fillna(False).to_numpy(bool)
     identity = system + " " + text.where(~cut, text.str[:length])
-    each = identity.to_numpy(object)[code.codes.to_numpy()] if len(rows) else np.zeros(0, object)
-    unit = rows["unit"].astype("string") if with_unit else pd.Series(pd.NA, rows.index, "string")
-    each = pd.Series(each, index=rows.index, dtype="string") + (", " + unit).fillna("")
+    texts = identity.to_numpy(object)[code.codes.to_numpy()] if len(rows) else np.zeros(0, object)
+    each = pd.Series(texts, index=rows.index, dtype="string")
+    if with_unit:
+        each += (", " + rows["unit"].astype("string")).fillna("")
     key, uniques = pd.factorize(each)
-    named = pd.DataFrame({"key": key, "name": rows["name"].to_numpy(object), "cut": cut[code.codes.to_numpy()]})
-    named = named[named["name"].notna() & ~named["cut"]].drop_duplicates("key").set_index("key")["name"]
+    said = pd.DataFrame({"key": key, "name": rows["name"].to_numpy(object), "cut": cut[code.codes.to_numpy()]})
+    named = said[said["name"].notna() & ~said["cut"]].drop_duplicates("key").set_index("key")["name"]
     labels = []
     for i, one in enumerate(uniques):
         where, _, what = str(one).partition(" ")

@@ -16,8 +16,6 @@ from medtasks.cases.medicines import label_medicines
 from medtasks.cases.visit_fields import History, choose_fields, fill_fields
 from medtasks.errors import DataError, UsageError
 
-HOUR = np.timedelta64(3600, "s")
-
 
 @dataclass(frozen=True)
 class Visits:
@@ -117,17 +115,19 @@ def visits_table(
         raise UsageError("hours and code length are positive", hint="leave hours out to take the whole visit")
     retrospective, lag = _prediction_time(at)
     start, end = (events.visits[name].to_numpy("datetime64[s]") for name in ("start", "end"))
-    when = np.where(np.isnat(end), start, end) if retrospective else start + lag
+    when: Times = np.asarray(np.where(np.isnat(end), start, end) if retrospective else start + lag)
     # Of medicines nothing shows that was started in the stay whose medicines are asked for.
     asked = start if retrospective else when
     drugs = events.table[events.table["kind"] == "medicine"]
     labels, notes = label_medicines(drugs, level, mapping, atc_level)
     drugs = drugs.assign(label=labels)[labels.notna().to_numpy()]
     history = History.of(events, drugs, when, asked, retrospective, code_length)
-    rows = np.flatnonzero(retrospective | np.isnat(end) | (when < end) | (lag == np.timedelta64(0, "s")))
-    names, pairs, said = _targets(events, drugs, asked, end, hours, medicines, subjects, least_given)
+    rows: Ints = np.flatnonzero(retrospective | np.isnat(end) | (when < end) | (lag == np.timedelta64(0, "s")))
+    orders = _orders(drugs[np.isin(drugs["visit"], rows)], asked, end, hours)
+    names, said = (list(medicines), []) if medicines is not None else _often(events, orders, subjects, least_given)
+    column = pd.Index(names, dtype=object).get_indexer(pd.Index(orders["label"]))
     given = np.zeros((len(start), len(names)), dtype=np.uint8)
-    given[pairs[:, 0], pairs[:, 1]] = 1
+    given[orders["visit"].to_numpy()[column >= 0], column[column >= 0]] = 1
     if not keep_empty:
         rows = rows[given[rows].any(axis=1)]
     notes += [*_remarks(events, at, rows, given, keep_empty, drugs), *said]
@@ -168,47 +168,35 @@ def _prediction_time(at: str | float) -> tuple[bool, np.timedelta64]:
     return False, np.timedelta64(round(float(match[1]) * 3600), "s")
 
 
-def _targets(
-    events: Events,
-    drugs: pd.DataFrame,
-    asked: Times,
-    end: Times,
-    hours: float | None,
-    medicines: Sequence[str] | None,
-    subjects: Collection[str] | None,
-    least: int,
-) -> tuple[list[str], Ints, list[str]]:
-    """Return the medicines asked for, (visit, medicine) pairs of those given, and what was left out."""
+def _orders(drugs: pd.DataFrame, asked: Times, end: Times, hours: float | None) -> pd.DataFrame:
+    """Return ``visit`` and ``label`` of the medicines that were started after the prediction time of their visit."""
     visit = drugs["visit"].to_numpy()
     time, known = (drugs[name].to_numpy("datetime64[s]") for name in ("time", "known"))
-    after = (visit >= 0) & (known >= asked[visit]) & ~(time > end[visit])
+    after = (known >= asked[visit]) & ~(time > end[visit])
     if hours is not None:
         after &= time <= asked[visit] + np.timedelta64(round(hours * 3600), "s")
-    orders = pd.DataFrame({"visit": visit[after], "label": drugs["label"].to_numpy(object)[after]})
-    notes: list[str] = []
-    if medicines is None:
-        pairs = orders.drop_duplicates().assign(subject=events.visits["subject"].cat.codes.to_numpy()[visit[after]][
-            np.flatnonzero(~orders.duplicated())
-        ])  # fmt: skip
-        if subjects is not None:
-            chosen = events.visits["subject"].isin(list(subjects)).to_numpy()
-            pairs = pairs[chosen[pairs["visit"].to_numpy()]]
-        counts = pairs.drop_duplicates(["subject", "label"])["label"].value_counts()
-        medicines = sorted(map(str, counts.index[counts >= least]))
-        if not medicines:
-            raise DataError(
-                f"no medicine was started after the prediction time for {least} patients or more",
-                hint="read more patients, or lower the number of patients that a medicine needs",
-            )
-        if rare := int((counts < least).sum()):
-            lost = int((~orders["label"].isin(medicines)).sum())
-            notes.append(
-                f"{rare} medicines given to fewer than {least} patients are left out "
-                f"({lost} of {len(orders)} orders, {lost / len(orders):.0%})"
-            )
-    column = pd.Index(list(medicines), dtype=object).get_indexer(orders["label"])
-    pairs_found = np.column_stack([orders["visit"].to_numpy(), column])[column >= 0].astype(np.int64)
-    return list(medicines), pairs_found, notes
+    return pd.DataFrame({"visit": visit[after], "label": drugs["label"].to_numpy(object)[after]})
+
+
+def _often(
+    events: Events, orders: pd.DataFrame, subjects: Collection[str] | None, least: int
+) -> tuple[list[str], list[str]]:
+    """Return the medicines that enough patients were given, and what was left out."""
+    pairs = orders.drop_duplicates()
+    whose = events.visits["subject"].iloc[pairs["visit"].to_numpy()].astype(object).to_numpy()
+    pairs = pairs.assign(subject=whose).drop_duplicates(["subject", "label"])
+    if subjects is not None:
+        pairs = pairs[pairs["subject"].isin(list(subjects))]
+    counts = pairs["label"].value_counts()
+    names = sorted(map(str, counts.index[counts >= least]))
+    if not names:
+        raise DataError(
+            f"no medicine was started after the prediction time for {least} patients or more",
+            hint="read more patients, or lower the number of patients that a medicine needs",
+        )
+    rare, lost = int((counts < least).sum()), int((~orders["label"].isin(names)).sum())
+    share = f"({lost} of {len(orders)} orders, {lost / len(orders):.0%})"
+    return names, [f"{rare} medicines given to fewer than {least} patients are left out {share}"] if rare else []
 
 
 def _remarks(
@@ -217,7 +205,8 @@ def _remarks(
     notes = []
     if str(at) == "discharge":
         notes.append(
-            "what was coded in a stay is known only after it: answers from codes at discharge cannot be used at the bedside"
+            "what was coded in a stay is known only after it: "
+            "answers from codes at discharge cannot be used at the bedside"
         )
     lost = len(events.visits) - len(rows)
     if lost:

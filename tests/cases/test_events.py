@@ -475,9 +475,9 @@ def test_ingredients(name: str, says: str) -> None:
 
 
 def test_rare_codes_and_medicines_are_left_out_with_a_note() -> None:
-    visits = visits_table(drawn(3000, 200), least_patients=12, least_given=10)
+    visits = visits_table(drawn(3000, 200), least_patients=12, least_given=2)
     assert any("show for fewer than 12" in note for note in visits.notes)
-    few = visits_table(drawn(3000, 200), most_columns=7)
+    few = visits_table(drawn(3000, 200), most_columns=7, least_given=2)
     assert sum(":" in name for name in few.table) <= 7
     assert any("most frequent" in note for note in few.notes)
     with pytest.raises(DataError, match="100 patients"):
