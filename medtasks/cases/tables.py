@@ -44,8 +44,8 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.concat(list(iterate_table(path, rows=100_000)), ignore_index=True)
 
 
-def iterate_table(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """Read a table ``rows`` rows at a time; see `read_table`."""
+def iterate_table(path: Path, rows: int, *, bare: bool = False) -> Iterator[pd.DataFrame]:
+    """Read a table ``rows`` rows at a time; see `read_table`. With ``bare``, one that is only a header has no rows."""
     if path.is_dir():
         raise DataError(f"{path} is a folder, not a table", hint="give a CSV, TSV or Parquet file")
     if not path.is_file():
@@ -57,7 +57,7 @@ def iterate_table(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     for part in parts:
         count += len(part)
         yield part
-    if count == 0:
+    if count == 0 and not bare:
         raise DataError(f"{path} has a header but no rows", hint="export the table again")
 
 
