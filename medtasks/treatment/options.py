@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -56,10 +56,16 @@ class TreatmentOptions(Config):
     at: Moment = ADMISSION
     """For event tables: when in a visit the medicines are chosen, and up to when anything is visible: `admission`,
     hours after it as in `24h`, or `discharge`."""
-    medicines: str | None = None
-    """For event tables: a CSV that gives the medicines of the data (column `code`) other names (column `name`)."""
+    medicines: Names = ()
+    """For event tables: CSVs of two columns, comma-separated, that rename medicines, each leading on from the one
+    before: the first from `ndc`, `code` or `name`, the last to names or ATC codes."""
+    atc_level: int | None = pydantic.Field(default=None, ge=1, le=5)
+    """For event tables: cut the ATC codes that `medicines` leads to at this level; at 5 two substances of one group of
+    level 4 are a duplicate."""
+    called: Literal["ingredient", "name"] = "ingredient"
+    """For event tables without `medicines`: medicines by their `ingredient`, told from the name, or the whole `name`."""
     least: int = pydantic.Field(default=10, ge=1)
-    """For event tables: medicines given in fewer visits are left out."""
+    """For event tables: medicines given to fewer patients are left out."""
     interactions: str | None = None
     """For sets: a CSV of medicines that must not meet, with the columns `a`, `b`, and if known `severity`, `source`."""
     budget: float | None = pydantic.Field(default=None, ge=0, le=1)

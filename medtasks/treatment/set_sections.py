@@ -6,8 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks import outcome
-from medtasks.cases import Patients
-from medtasks.dataset import Dataset
 from medtasks.report.blocks import Block, Section, Table, Text
 from medtasks.task import Judged
 from medtasks.treatment import selection
@@ -15,8 +13,6 @@ from medtasks.treatment.safety import Knowledge
 from medtasks.treatment.sets import SEPARATOR, given_sets
 
 SHOWN, LISTED = 12, 40
-BEFORE = "medicine before: "
-"""How a field is called that says whether a patient received a medicine before."""
 Mask = npt.NDArray[np.bool_]
 
 
@@ -41,9 +37,9 @@ def _ways(judged: Judged) -> list[Block]:
         "the model, without the rules": given_sets(answers["unrestricted"], data.names),
         "the most common medicines, for everybody": _popular(judged),
     }
-    before = previous(data)
+    before = data.extra["previous"] > 0 if "previous" in data.extra else None
     if before is not None:
-        ways["what the patient received before"] = before
+        ways["what the patient received at the last visit"] = before
     rows = []
     for name, sets in ways.items():
         jaccard, f1 = selection.overlap(sets, true)
@@ -57,7 +53,7 @@ def _ways(judged: Judged) -> list[Block]:
             "learnt nothing of use. The linear model stands in the table above.",
         )
     ]
-    if before is not None and (repeats := before.any(axis=1)).any() and not repeats.all():
+    if before is not None and (repeats := data.extra["returning"]).any() and not repeats.all():
         there = selection.overlap(before[repeats], true[repeats])[0].mean()
         ours = selection.overlap(ways["the model, within the rules"][repeats], true[repeats])[0].mean()
         blocks.append(
@@ -67,19 +63,6 @@ def _ways(judged: Judged) -> list[Block]:
             )
         )
     return blocks
-
-
-def previous(data: Dataset) -> Mask | None:
-    """Return (n, D) what each patient received before; None where the data do not tell."""
-    assert isinstance(data.cases, Patients)
-    columns = {item.name for item in data.cases.fields if item.name.startswith(BEFORE)}
-    if not columns:
-        return None
-    found = np.zeros((len(data), len(data.names)), dtype=bool)
-    for i, name in enumerate(data.names):
-        if BEFORE + name in columns:
-            found[:, i] = data.cases.frame[BEFORE + name].fillna(0).to_numpy(dtype=np.float64) > 0
-    return found
 
 
 def _popular(judged: Judged) -> Mask:

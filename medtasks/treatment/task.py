@@ -18,11 +18,12 @@ from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold,
 from medtasks.model import Context
 from medtasks.report.blocks import Section
 from medtasks.task import Decision, Evaluation, Judged, Outputs, Task
-from medtasks.treatment import sources
+from medtasks.treatment import histories, sources
 from medtasks.treatment.arms import Arm
 from medtasks.treatment.doses import Dose
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.questions import ARM, DOSE, SET, Asked, Question
+from medtasks.treatment.safety import read_knowledge
 from medtasks.treatment.sets import Set
 
 QUESTIONS: Mapping[str, Question] = {ARM: Arm(), SET: Set(), DOSE: Dose()}
@@ -38,6 +39,8 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "level": (DOSE,),
     "at": (SET,),
     "medicines": (SET,),
+    "atc_level": (SET,),
+    "called": (SET,),
     "least": (SET,),
     "interactions": (SET,),
     "budget": (SET,),
@@ -69,7 +72,9 @@ class Treatment(Task):
         "patients/set": "treatment.linear-set",
     }
     demo: ClassVar[str] = "actg175"
-    settled: ClassVar[frozenset[str]] = frozenset({"minimise", "level", "within", "budget", "at", "medicines", "least"})
+    settled: ClassVar[frozenset[str]] = frozenset(
+        {"minimise", "level", "within", "budget", "interactions", "at", "medicines", "atc_level", "called", "least"}
+    )
     not_for: ClassVar[tuple[str, ...]] = (
         "It prescribes nothing. It shows a physician what data say about patients like this one, in research.",
         "An effect estimated from records is right only if the fields hold everything that drove both the choice of "
@@ -82,7 +87,10 @@ class Treatment(Task):
         """How patients and their treatments are read."""
 
     def read(self, source: Source, options: Any, *, context: Context, schema: Schema | None = None) -> Dataset:
-        """Read patients with the treatment or dose of each; see `medtasks.treatment.sources`."""
+        """Read patients with what each received; see `medtasks.treatment.sources` and `medtasks.treatment.histories`."""
+        if histories.is_history(source):
+            assert isinstance(source, (str, Path))
+            return histories.read_history(Path(source).expanduser(), options, schema)
         return sources.read(source, options, schema)
 
     def check_options(self, options: Any, source: Source | Dataset, dataset: Dataset) -> None:
@@ -100,6 +108,9 @@ class Treatment(Task):
             columns = [name for name in given if name in ("treatment", "outcome", "dose", "group", "id", "split")]
             if columns:
                 raise UsageError(f"--{columns[0]} names a column, and these data are no table", hint="leave it out")
+
+        if options.interactions is not None:  # a wrong table is told before anything is trained
+            read_knowledge(Path(options.interactions).expanduser(), dataset.names)
 
     def check_trainable(self, dataset: Dataset) -> None:
         """Refuse data that cannot carry their question."""
@@ -198,7 +209,10 @@ class Treatment(Task):
         return {**dataset.cases.schema(), "id": options.id or "id"}
 
     def read_cases(self, source: Source, schema: Schema) -> Iterator[Reading[Cases]]:
-        """Read patients that have the schema's fields."""
+        """Read patients that have the schema's fields from a table, or visits from event tables."""
+        if "events" in schema and histories.is_history(source):
+            assert isinstance(source, (str, Path))
+            source, schema = histories.visits_of(Path(source).expanduser(), schema), {**schema, "id": histories.ID}
         yield from Patients.read(source, schema)
 
     def _question(self, kinds: Sequence[str]) -> Question:
