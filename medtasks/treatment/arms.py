@@ -23,8 +23,9 @@ LEAK = 0.95
 """Share of the outcome's spread that an arm or a field may tell: more is no effect but the outcome itself."""
 COVERED = 0.1
 """Share of patients for whom at least two arms must be comparable."""
-EVIDENT = 1.6448536269514722
-"""The z of a one-sided test at 5 % that a model ranks patients by their true effects."""
+CHANCE = 0.005
+"""How often, in data without any effect, each of two tests may say that arms differ: on average, and between patients.
+Together they let chance alone recommend anything in at most 1 of 100 data sets."""
 
 
 class Arm(Question):
@@ -82,16 +83,16 @@ class Arm(Question):
         arms, treatment = len(known.names), causal.received(known)[0]
         whole = causal.score(known).values
         scores = whole[-len(valid) :]
-        mean, lead = whole.mean(axis=0), critical(arms)
+        mean = whole.mean(axis=0)
         lines = calibrate(raw if raw.ndim == 2 else raw[:, :, 0], causal.Scores(scores, np.ones_like(scores), scores))
-        differs = _greatest(whole) > lead
+        differs = _greatest(whole) > critical(arms, 1 - CHANCE)
         ranks = max(pair["z"] for pair in lines) > _corrected(len(lines))
         support = Support.fit(known.cases, treatment, arms, by_lot="propensity" in known.extra)
         return {
             "question": "arm",
             "minimise": asked.minimise,
             "standard": int(np.argmax(asked.sign * mean)),
-            "lead": lead,
+            "lead": critical(arms),
             "differs": bool(differs),
             "individual": bool(ranks),
             "calibration": lines if raw.ndim == 2 else None,
@@ -225,10 +226,10 @@ def _greatest(scores: npt.NDArray[np.float64]) -> float:
 
 
 def _corrected(tests: int) -> float:
-    """Return the z of a one-sided 5 % test among several (Bonferroni)."""
+    """Return the z that a one-sided test among several must reach (Bonferroni; see `CHANCE`)."""
     from scipy.stats import norm
 
-    return EVIDENT if tests == 1 else float(norm.isf(0.05 / tests))
+    return float(norm.isf(CHANCE / tests))
 
 
 def _check_leaks(dataset: Dataset, treatment: npt.NDArray[np.int64], outcome: npt.NDArray[np.float64]) -> None:

@@ -47,14 +47,16 @@ class Choice:
     tied: Mask
 
 
-def critical(arms: int) -> float:
-    """Return the standard errors by which the best of several arms must lead for 95 % over all pairs of a patient.
+def critical(arms: int, level: float = 0.95) -> float:
+    """Return the standard errors by which the best of several arms must lead to be so at a level over all pairs.
 
-    Tukey's honestly significant difference, for many degrees of freedom; 1.96 for two arms.
+    Tukey's honestly significant difference, for many degrees of freedom; 1.96 for two arms at 95 %.
     """
-    from scipy.stats import studentized_range
+    from scipy.stats import norm, studentized_range
 
-    return Z if arms == 2 else float(studentized_range.ppf(0.95, arms, 1e6) / np.sqrt(2))
+    if arms == 2:
+        return float(norm.ppf((1 + level) / 2))
+    return float(studentized_range.ppf(level, arms, 1e6) / np.sqrt(2))
 
 
 def effects(raw: Values, calibration: list[dict[str, Any]] | None) -> Effects:

@@ -82,11 +82,11 @@ class History(Patients):
         super().__init__(ids, frame, fields)
         self.how = how
 
-    def take(self, rows: Any) -> History:  # type: ignore[override]
+    def take(self, rows: Any) -> History:
         """Return the given rows, in the given order."""
         return History(self.ids[rows], self.frame.iloc[rows], self.fields, self.how)
 
-    def join(self, other: Any) -> History:  # type: ignore[override]
+    def join(self, other: Any) -> History:
         """Return these rows with those of ``other`` behind them."""
         frame = pd.concat([self.frame, other.frame], ignore_index=True)
         return History(np.concatenate([self.ids, other.ids]), frame, self.fields, self.how)

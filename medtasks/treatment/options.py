@@ -63,7 +63,7 @@ class TreatmentOptions(Config):
     """For event tables: cut the ATC codes that `medicines` leads to at this level; at 5 two substances of one group of
     level 4 are a duplicate."""
     called: Literal["ingredient", "name"] = "ingredient"
-    """For event tables without `medicines`: medicines by their `ingredient`, told from the name, or the whole `name`."""
+    """For event tables without `medicines`: by the `ingredient` that the name tells, or by the whole `name`."""
     least: int = pydantic.Field(default=10, ge=1)
     """For event tables: medicines given to fewer patients are left out."""
     interactions: str | None = None

@@ -13,9 +13,10 @@ Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 CUTOFFS = np.round(np.arange(0.1, 0.61, 0.025), 3)
 """Probabilities tried from which on a medicine is given."""
-PENALTIES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-"""Probabilities tried that a medicine must reach beyond the cut-off for each interaction that it would bring; 1 never
-lets one in."""
+NEVER = 1.0
+"""A penalty that no probability can pay."""
+PENALTIES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, NEVER)
+"""Probabilities tried that a medicine must reach beyond the cut-off for each interaction that it would bring."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def tune(chance: Values, true: Mask, conflicts: Mask, budget: float) -> Tuned:
     if not conflicts.any():
         return Tuned(plain, 0.0, plain)
     best: tuple[tuple[bool, float], float, float] | None = None
-    for penalty in PENALTIES:
+    for penalty in PENALTIES if budget > 0 else (NEVER,):  # a budget of nothing is a rule, not an aim
         for cutoff in CUTOFFS.tolist():
             sets = greedy(chance, conflicts, cutoff, penalty)
             rate, score = pooled_rate(sets, conflicts), float(overlap(sets, true)[0].mean())

@@ -87,7 +87,7 @@ class Treatment(Task):
         """How patients and their treatments are read."""
 
     def read(self, source: Source, options: Any, *, context: Context, schema: Schema | None = None) -> Dataset:
-        """Read patients with what each received; see `medtasks.treatment.sources` and `medtasks.treatment.histories`."""
+        """Read patients with what each received; see `medtasks.treatment.sources` and `histories`."""
         if histories.is_history(source):
             assert isinstance(source, (str, Path))
             return histories.read_history(Path(source).expanduser(), options, schema)

@@ -1,0 +1,173 @@
+"""Tables of patients as users have them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medtasks.dataset import Dataset
+from medtasks.errors import DataError, UsageError
+from medtasks.model import Context
+from medtasks.treatment.options import TreatmentOptions
+from medtasks.treatment.sources import read
+from medtasks.treatment.task import Treatment
+
+TASK = Treatment()
+
+
+@pytest.fixture
+def table(simulated: Any, as_a_table: Any) -> pd.DataFrame:
+    """Return 80 patients with a treatment and an outcome."""
+    found: pd.DataFrame = as_a_table(simulated(80))
+    return found
+
+
+def options(**values: Any) -> TreatmentOptions:
+    return TreatmentOptions(**values)
+
+
+def test_the_outcome_stands_under_the_arm_received(table: pd.DataFrame) -> None:
+    data = read(table, options())
+    assert data.names == ("A", "B")
+    assert data.kinds == ("arm", "arm")
+    rows, second = np.arange(80), (table["treatment"] == "B").to_numpy().astype(int)
+    assert (data.targets[rows, second] == table["outcome"]).all()
+    assert np.isnan(data.targets[rows, 1 - second]).all()
+    assert [field.name for field in data.cases.fields] == ["a", "b", "c", "d", "e", "age"]  # type: ignore[attr-defined]
+
+
+def test_a_file_is_read_like_a_table(table: pd.DataFrame, tmp_path: Path) -> None:
+    table["outcome"] = table["outcome"].round(3)  # text of 17 digits is read to the last bit but one
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert read(tmp_path / "t.csv", options()).digest() == read(table, options()).digest()
+
+
+def test_binary_outcomes_and_less_is_better_are_noted(table: pd.DataFrame) -> None:
+    table["outcome"] = (table["outcome"] > 0).astype(int)
+    assert read(table, options(minimise=True)).kinds == ("arm:binary,minimise",) * 2
+
+
+def test_rows_without_treatment_or_outcome_are_told(table: pd.DataFrame) -> None:
+    bad = table.astype(object)
+    bad.loc[3, "treatment"] = ""
+    bad.loc[5, "outcome"] = "NA"
+    bad.loc[7, "outcome"] = "better"
+    bad.loc[9, "age"] = "old"
+    data = read(bad, options())
+    assert len(data) == 76
+    assert dict(data.origin.invalid) == {
+        "row 4": "the row has no treatment",
+        "row 6": "the row has no outcome",
+        "row 8": "the outcome is no number (decimals take a point)",
+        "row 10": "field 'age' is not a number (decimals take a point)",
+    }
+
+
+def test_chances_by_lot_or_by_column_are_kept(table: pd.DataFrame) -> None:
+    share = (table["treatment"] == "B").mean()
+    assert np.allclose(read(table, options(randomised=True)).extra["propensity"], [1 - share, share])
+    table["chance"] = 0.25
+    assert np.allclose(read(table, options(propensity=("chance",))).extra["propensity"], [0.75, 0.25])
+    table.loc[2, "chance"] = 1.25
+    assert read(table, options(propensity=("chance",))).origin.invalid[0][1].endswith("are none")
+    assert "chance" not in [field.name for field in read(table, options(propensity=("chance",))).cases.fields]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"treatment": "drug"}, UsageError, "no column 'drug'"),
+        ({"outcome": "treatment"}, UsageError, "are one column"),
+        ({"arms": "x"}, UsageError, "1 names are given for 2"),
+        ({"arms": "x,x"}, UsageError, "one name"),
+        ({"randomised": True, "propensity": "age"}, UsageError, "both say"),
+        ({"propensity": "a,b,c"}, UsageError, "3 columns for 2"),
+        ({"treatment": "age"}, DataError, "different treatments"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    table: pd.DataFrame, given: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        read(table, options(**given))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.assign(outcome=""), "'outcome' is empty throughout"),
+        (lambda t: t.assign(id="one"), "79 rows of the table have the id of another row"),
+        (lambda t: t[["id", "treatment", "outcome"]], "no column that a model can use"),
+        (lambda t: t.iloc[:0], "has no rows"),
+    ],
+)
+def test_tables_that_say_nothing_are_refused(table: pd.DataFrame, change: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(change(table), options())
+
+
+def test_a_patient_may_have_several_rows_where_a_column_says_so(table: pd.DataFrame) -> None:
+    data = read(table.assign(id="one", patient_id=np.arange(80) // 2), options())
+    assert data.groups is not None
+    assert len(set(data.groups.tolist())) == 40
+
+
+def test_doses_are_read_with_what_they_must_not_be(table: pd.DataFrame) -> None:
+    doses = table.assign(dose=np.arange(80.0)).astype(object)
+    doses.loc[4, "dose"] = -2.5
+    doses.loc[6, "dose"] = ""
+    doses.loc[8, "dose"] = "half"
+    data = read(doses, options(dose="dose"))
+    assert (data.names, data.kinds, data.targets.shape) == (("dose",), ("dose",), (76, 1))
+    reasons = [reason for _, reason in data.origin.invalid]
+    assert reasons == [
+        "the dose is not above 0",
+        "the dose is not above 0",
+        "the row has no dose",
+        "the dose is no number (decimals take a point)",
+    ]
+    with pytest.raises(DataError, match="'dose' is empty throughout"):
+        read(table.assign(dose=""), options(dose="dose"))
+
+
+def test_options_of_another_question_are_refused(table: pd.DataFrame) -> None:
+    data = read(table, options())
+    with pytest.raises(UsageError, match="--within says nothing about the question 'arm'"):
+        TASK.check_options(options(within="age"), table, data)
+    with pytest.raises(UsageError, match="--at says nothing"):
+        TASK.check_options(options(at="24h"), table, data)
+    with pytest.raises(UsageError, match="--outcome names a column"):
+        TASK.check_options(options(outcome="x"), data, data)
+    TASK.check_options(options(minimise=True, group="id"), table, data)
+
+
+def test_new_data_are_brought_to_the_models_arms(table: pd.DataFrame) -> None:
+    data = read(table, options(randomised=True))
+    from medtasks.task import Outputs
+
+    wider = TASK.align(data, Outputs(("B", "C", "A"), kinds=("arm",) * 3))
+    assert (np.isfinite(wider.targets[:, 2]) == np.isfinite(data.targets[:, 0])).all()
+    assert np.isnan(wider.targets[:, 1]).all()
+    assert (wider.extra["propensity"][:, 1] == 0).all()
+    with pytest.raises(DataError, match="no arm 'A'"):
+        TASK.align(data, Outputs(("B", "C"), kinds=("arm",) * 2))
+    with pytest.raises(DataError, match="the data ask 'arm', the model answers 'dose'"):
+        TASK.align(data, Outputs(("dose",), kinds=("dose",)))
+
+
+def test_a_data_set_must_say_what_it_asks(table: pd.DataFrame) -> None:
+    data = read(table, options())
+    with pytest.raises(DataError, match="arms, sets or doses"):
+        TASK.accepts(Dataset(data.cases, data.targets, names=data.names))
+
+
+def test_reading_needs_a_table(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no file or folder"):
+        TASK.read(tmp_path / "none.csv", options(), context=Context())
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(DataError, match="is no table"):
+        TASK.read(tmp_path / "x.json", options(), context=Context())
