@@ -35,7 +35,7 @@ def read_mimic(folder: Folder) -> Events:
     admissions = folder.whole(
         "admissions",
         ["subject_id", "hadm_id", "admittime", "dischtime"],
-        ["admission_type", "admission_location"],
+        ["admission_type", "admission_location", "diagnosis"],
         required=True,
     )
     people = folder.whole("patients", ["subject_id", "gender"], ["dob", "anchor_age", "anchor_year"], required=True)
@@ -75,6 +75,7 @@ def _mimic_visits(admissions: pd.DataFrame, people: pd.DataFrame) -> pd.DataFram
             "sex": person["gender"].to_numpy(),
             "type": admissions.get("admission_type"),
             "place": admissions.get("admission_location"),
+            "reason": admissions.get("diagnosis"),  # written at admission, unlike the codes
         }
     )
 

@@ -41,7 +41,8 @@ class Events:
         where none), ``unit`` (category), ``source`` and ``row`` (the table and the row in it, from 1).
     visits : DataFrame, one row per visit, by subject and start
         ``subject``, ``visit`` (its id, text), ``start``, ``end`` (datetime64[s]; NaT while it goes on), ``age`` (years
-        at start), ``sex``, ``type`` (how admitted, or the class of the encounter), ``place`` (where from).
+        at start), ``sex``, ``type`` (how admitted, or the class of the encounter), ``place`` (where from), ``reason``
+        (why, as written at admission).
     invalid : (row, reason) of everything that could not be used; names table and row, never a patient's value
     notes : sentences about the whole that a reader of a report should see
     title : the format, for people
@@ -160,7 +161,7 @@ class Collector:
         self._parts.append(frame[good])
 
     def add_visits(self, source: str, part: pd.DataFrame, first: int | Ints) -> None:
-        """Take in visits: the columns subject, visit, start, end, and age, sex, type, place where known.
+        """Take in visits: the columns subject, visit, start, end, and age, sex, type, place, reason where known.
 
         ``first`` is the number of the first row, or the numbers of all.
         """
@@ -187,7 +188,7 @@ class Collector:
         whole = {"subject": subject, "visit": visit, "start": start, "end": end, "source": where, "row": rows}
         frame = pd.DataFrame(whole)
         frame["age"] = pd.to_numeric(part["age"], errors="coerce").astype("float64") if "age" in part else np.nan
-        for name in ("sex", "type", "place"):
+        for name in ("sex", "type", "place", "reason"):
             text = part[name].astype("string").str.strip() if name in part else pd.Series(pd.NA, part.index, "string")
             frame[name] = text.where(~is_missing(text)).astype(object)
         self._visits.append(frame[good])

@@ -14,6 +14,7 @@ import pandas as pd
 from medtasks.cases.event_tables import Events, Ints, Timeline, Times
 
 AGE, SEX, TYPE, PLACE = "age", "sex", "admission type", "admitted from"
+REASON = "admitted for"
 EARLIER, SINCE = "earlier visits", "days since the last visit"
 CATEGORIES = {SEX: "sex", TYPE: "type", PLACE: "place"}
 DIAGNOSIS, PROCEDURE = "diagnosis before", "procedure before"
@@ -22,6 +23,7 @@ LAST_VALUE, VALUE_AGE = "last value", "days since value"
 HERE = "this visit"
 """What is known from the very visit: only when the prediction time is later than its start."""
 PREFIXES = (
+    REASON,
     DIAGNOSIS,
     f"diagnosis {HERE}",
     PROCEDURE,
@@ -85,6 +87,7 @@ class History:
             keys[before], pairs[before] = labels, seen.before(when)
             keys[here], pairs[here] = labels, seen.within(when, everything=retrospective)
         pairs["allergy"] = np.unique(np.vstack([pairs["allergy"], pairs.pop(f"allergy {HERE}")]), axis=0)
+        keys[REASON], pairs[REASON] = reasons(visits["reason"])
         key, uniques = pd.factorize(drugs["label"].astype(object))
         seen, labels = _Seen(drugs, key, visits), [str(label) for label in uniques]
         for prefix, found in (
@@ -153,6 +156,24 @@ class _Seen:
         return found
 
 
+def reasons(texts: pd.Series) -> tuple[list[str], Ints]:
+    """Cut the reasons of visits into phrases.
+
+    Returns
+    -------
+    labels, pairs
+        The phrases, and (m, 2) visit and phrase.
+
+    >>> reasons(pd.Series(["SEPSIS;PNEUMONIA", None, "Pneumonia"]))[0]
+    ['sepsis', 'pneumonia']
+    """
+    phrases = texts.dropna().astype("string").str.lower().str.split(r"[;,/\\\\]+", regex=True).explode().str.strip()
+    phrases = phrases[phrases.fillna("") != ""]
+    key, uniques = pd.factorize(phrases)
+    found: Ints = np.column_stack([phrases.index.to_numpy(), key]).astype(np.int64)
+    return [str(text) for text in uniques], found
+
+
 def code_labels(rows: pd.DataFrame, length: int, *, with_unit: bool = False) -> tuple[npt.NDArray[Any], list[str]]:
     """Tell the code of each row, ICD cut to ``length``, and the label of each code.
 
@@ -189,7 +210,7 @@ def identity_of(prefix: str, label: str) -> str:
     >>> identity_of("diagnosis before", "401 (ICD9CM)")
     'ICD9CM 401'
     """
-    match = None if prefix.startswith("medicine") else re.fullmatch(r"(.*) \((\S+)(?: (.+?))?\)", label)
+    match = None if prefix.startswith(("medicine", REASON)) else re.fullmatch(r"(.*) \((\S+)(?: (.+?))?\)", label)
     return label if match is None else f"{match[2]} {match[3] or match[1]}"
 
 

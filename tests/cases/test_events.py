@@ -32,10 +32,10 @@ def write(folder: Path, tables: dict[str, str]) -> Path:
 
 MIMIC = {
     "ADMISSIONS": """
-        subject_id, hadm_id, admittime, dischtime, admission_type, admission_location
-        1, 11, 2100-01-01 10:00:00, 2100-01-05 12:00:00, EMERGENCY, HOME
-        1, 12, 2101-03-01 09:00:00, 2101-03-04 12:00:00, ELECTIVE, HOME
-        2, 21, 2100-06-01 09:00:00, 2100-06-03 12:00:00, EMERGENCY, HOME""",
+        subject_id, hadm_id, admittime, dischtime, admission_type, admission_location, diagnosis
+        1, 11, 2100-01-01 10:00:00, 2100-01-05 12:00:00, EMERGENCY, HOME, SEPSIS;? Fever
+        1, 12, 2101-03-01 09:00:00, 2101-03-04 12:00:00, ELECTIVE, HOME,
+        2, 21, 2100-06-01 09:00:00, 2100-06-03 12:00:00, EMERGENCY, HOME, FEVER""",
     "PATIENTS": """
         subject_id, gender, dob
         1, F, 2050-01-01 00:00:00
@@ -95,6 +95,8 @@ def test_mimic_at_admission(mimic: Path) -> None:
     assert second[CREATININE] == 9.5
     assert (first["age"], third["age"]) == (pytest.approx(50, abs=0.01), 91.4)
     assert (first["sex"], second["admission type"]) == ("F", "ELECTIVE")
+    assert first["admitted for: sepsis"]
+    assert third["admitted for: fever"]
     assert given(visits, "11") == {"furosemide", "aspirin"}
     assert visits.previous.sum() == 2
     assert visits.returning.tolist() == [False, True, False]
@@ -354,11 +356,11 @@ def test_meds(tmp_path: Path, with_ids: bool) -> None:
 def test_damaged_rows_are_told_and_never_shown(tmp_path: Path) -> None:
     tables = dict(MIMIC)
     tables["ADMISSIONS"] += f"""
-        2, 11, 2102-01-01 10:00:00, 2102-01-05 12:00:00, EMERGENCY, HOME
-        2, 22, 2102-01-01 10:00:00, 2101-01-05 12:00:00, EMERGENCY, HOME
-        2, 23, , 2102-01-05 12:00:00, EMERGENCY, HOME
-        2, 24, {SECRET}, 2102-01-05 12:00:00, EMERGENCY, HOME
-        2, , 2102-01-01 10:00:00, 2102-01-05 12:00:00, EMERGENCY, HOME"""
+        2, 11, 2102-01-01 10:00:00, 2102-01-05 12:00:00, EMERGENCY, HOME,
+        2, 22, 2102-01-01 10:00:00, 2101-01-05 12:00:00, EMERGENCY, HOME,
+        2, 23, , 2102-01-05 12:00:00, EMERGENCY, HOME,
+        2, 24, {SECRET}, 2102-01-05 12:00:00, EMERGENCY, HOME,
+        2, , 2102-01-01 10:00:00, 2102-01-05 12:00:00, EMERGENCY, HOME,"""
     tables["PRESCRIPTIONS"] += f"""
         , 11, 2100-01-03 00:00:00, , MAIN, {SECRET}, , 0
         1, 11, , , MAIN, {SECRET}, , 0
