@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +33,23 @@ class Page:
     described: Dataset
     """The cases that the table of fields is about: those trained on, or those judged."""
 
+    @functools.cached_property
+    def results(self) -> list[Section]:
+        """The task's own sections: made once, since they may explain hundreds of cases."""
+        return self.task.sections(self.judged)
+
+    @functools.cached_property
+    def fields(self) -> list[Section]:
+        """The description of the fields, with their weight in the model."""
+        return _fields(self)
+
 
 def render(page: Page, *, public: bool = False) -> str:
     """Return the report as HTML; ``public`` leaves out what shows single cases."""
     sections = [
-        *page.task.sections(page.judged),
+        *page.results,
         _data(page, public),
-        *_fields(page),
+        *page.fields,
         _made(page),
         Section("What it is not for", [Bullets(page.task.not_for)]),
     ]
@@ -63,7 +74,8 @@ def render(page: Page, *, public: bool = False) -> str:
 
 def _title(page: Page) -> str:
     names = page.dataset.classes or page.dataset.names
-    return f"{', '.join(names) if len(names) <= 6 else f'{len(names)} classes'} ({_source(page)})"
+    kind = "classes" if page.dataset.classes else "targets"
+    return f"{', '.join(names) if len(names) <= 6 else f'{len(names)} {kind}'} ({_source(page)})"
 
 
 def _source(page: Page) -> str:

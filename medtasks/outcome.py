@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medtasks.evaluation import metrics, regression
-from medtasks.evaluation.bootstrap import Measure
+from medtasks.evaluation.bootstrap import Measure, decimals
 from medtasks.report.blocks import Block, Table, Text
 from medtasks.task import Judged
 
@@ -137,5 +137,6 @@ def _signed(found: Measure | None) -> str:
     if found is None or found.value is None:
         return ""
     if found.low is None or found.high is None:
-        return f"{found.value:+.3f}"
-    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+        return f"{found.value:+.{decimals(found.value)}f}"
+    places = decimals(found.value, found.low, found.high)
+    return f"{found.value:+.{places}f} ({found.low:+.{places}f} to {found.high:+.{places}f})"

@@ -95,8 +95,6 @@ def _bars(console: Any) -> Progress:
 
 
 def _measure(found: Mapping[str, float | None]) -> str:
-    if found["value"] is None:
-        return "not defined"
-    if found["low"] is None or found["high"] is None:
-        return f"{found['value']:.3f}"
-    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+    from medtasks.evaluation.bootstrap import Measure
+
+    return str(Measure(found["value"], found["low"], found["high"]))

@@ -34,8 +34,24 @@ class Measure:
         if self.value is None:
             return "not defined"
         if self.low is None or self.high is None:
-            return f"{self.value:.3f}"
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+            return written(self.value)
+        places = decimals(self.value, self.low, self.high)
+        return f"{self.value:.{places}f} ({self.low:.{places}f} to {self.high:.{places}f})"
+
+
+def decimals(*values: float) -> int:
+    """Return the decimals to write numbers with: three below 10, and fewer the larger the largest is.
+
+    >>> decimals(0.5), decimals(12.0, -9.0), decimals(403.3), decimals(2e6)
+    (3, 2, 1, 0)
+    """
+    size = max(abs(value) for value in values)
+    return 3 if size < 10 else 2 if size < 100 else 1 if size < 1000 else 0
+
+
+def written(value: float) -> str:
+    """Write a measure with the decimals that its size deserves."""
+    return f"{value:.{decimals(value)}f}"
 
 
 @dataclass(frozen=True)

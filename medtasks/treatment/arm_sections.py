@@ -119,12 +119,17 @@ def _overlap(judged: Judged, scores: causal.Scores) -> list[Block]:
     data = judged.data
     treatment = causal.received(data)[0]
     if "propensity" in data.extra:
-        text = "How likely each treatment was is known by design, so that those who received different ones compare."
-    else:
-        text = (
-            "How likely a treatment was, by what is known of the patients. Where the curves of those who received it "
-            "and of the others do not overlap, there is nobody to compare with."
-        )
+        chance = scores.propensity[np.arange(len(data)), treatment]
+        return [
+            Text(
+                "How likely each treatment was is known by design, so that those who received different ones compare. "
+                f"The treatment received had a probability of {chance.min():.2f} to {chance.max():.2f}."
+            )
+        ]
+    text = (
+        "How likely a treatment was, by what is known of the patients. Where the curves of those who received it and "
+        "of the others do not overlap, there is nobody to compare with."
+    )
     drawn = []
     for arm, name in enumerate(data.names[: len(figures.COLOURS)]):
         groups = {
