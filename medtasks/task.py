@@ -122,6 +122,8 @@ class Task(ABC):
     """Hyper-parameters with which the default model learns the demo while a person waits."""
     settled: ClassVar[frozenset[str]] = frozenset()
     """Options that a fitted model has settled, so that it cannot be judged by others."""
+    forms: ClassVar[tuple[str, ...]] = ()
+    """What answers can be written as beside tables; see `export`."""
     not_for: ClassVar[tuple[str, ...]] = ()
     """Sentences that every report ends with: what the answers must not be used for."""
 
@@ -268,6 +270,20 @@ class Task(ABC):
     def read_cases(self, source: Source, schema: Schema) -> Iterator[Reading[Cases]]:
         """Read cases without targets that fit the schema of a fitted model."""
         yield from self.kind(schema["kind"]).read(source, schema)
+
+    def export(self, table: pd.DataFrame, form: str, outputs: Outputs) -> list[dict[str, Any]]:
+        """Write a table of predictions as one of the task's `forms`: a JSON object for each row, in order.
+
+        Raises
+        ------
+        UsageError
+            If the task knows no such form.
+        """
+        known = ", ".join(self.forms)
+        raise UsageError(
+            f"answers of {self.name} cannot be written as {form!r}",
+            hint=f"use {known}" if known else "tables and --json are what this task has",
+        )
 
     def kind(self, name: str) -> type[Cases]:
         """Return the class of a kind of cases."""

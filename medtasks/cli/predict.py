@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INPUT = "A file, a folder, a glob, or a table; - for a table through a pipe."
-SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
+JSON_LINES = ".jsonl"
+SUFFIXES = (".csv", ".tsv", ".parquet", JSON_LINES)
 
 
 def predict(
@@ -36,6 +37,10 @@ def predict(
         float,
         typer.Option(min=0.1, help="Into a folder: seconds that reading a molecule, or answering a part, may take."),
     ] = 120.0,
+    form: Annotated[
+        str | None,
+        typer.Option("--as", help="What the task knows beside tables, a JSON object per row: fhir, cds-hooks."),
+    ] = None,
     device: OnDevice = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
@@ -43,9 +48,15 @@ def predict(
 
     Into a folder (a name without suffix) molecules are answered in parts; the same command goes on where it stopped.
     """
+    import pandas as pd
+
     from medtasks.api import load
     from medtasks.model import Context
 
+    if form is not None and out is not None and out.suffix.lower() != JSON_LINES:
+        raise UsageError(
+            f"--as {form} writes JSON objects", hint=f"name a file ending in {JSON_LINES}, or leave --out out"
+        )
     if out is not None and (not out.suffix or out.is_dir()):
         _into_folder(bundle, source, out, workers, timeout, device, as_json)
         return
@@ -57,13 +68,15 @@ def predict(
         raise UsageError(f"{out} is the input itself", hint="choose another --out")
     bars = output.progress()
     predictor = load(bundle, device=device)
+    if form is not None and form not in predictor.task.forms:
+        predictor.task.export(pd.DataFrame(), form, predictor.outputs)  # which says what the task knows
     rows = invalid = 0
-    with piped.readable(source, predictor.schema["kind"]) as given, _writer(out, as_json) as write:
+    with piped.readable(source, predictor.schema["kind"]) as given, _writer(out, as_json or form is not None) as write:
         tables = predictor.iterate(given, context=Context(device=device, progress=bars))
         for table in bars.track(tables, "answering"):
             rows += len(table)
             invalid += int((table["status"] != "ok").sum())
-            write(table)
+            write(table if form is None else predictor.task.export(table, form, predictor.outputs))
     where = f" to {out}" if out else ""
     output.note(
         f"{rows} rows answered{where}" + (f", {invalid} of them invalid (see the column error)" if invalid else "")
@@ -111,12 +124,12 @@ def _writer(out: Path | None, as_json: bool) -> Iterator[Any]:
 def _to_stream(file: Any, form: str) -> Any:
     first = True
 
-    def write(table: pd.DataFrame) -> None:
+    def write(table: pd.DataFrame | list[dict[str, Any]]) -> None:
         nonlocal first
         if form == "jsonl":
-            for row in table.to_dict("records"):
+            for row in table if isinstance(table, list) else table.to_dict("records"):
                 file.write(json.dumps({key: _plain(value) for key, value in row.items()}, ensure_ascii=False) + "\n")
-        else:
+        elif not isinstance(table, list):
             table.to_csv(file, index=False, header=first, sep="\t" if form == "tsv" else ",", lineterminator="\n")
         first = False
 

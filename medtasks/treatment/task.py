@@ -18,7 +18,7 @@ from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold,
 from medtasks.model import Context
 from medtasks.report.blocks import Section
 from medtasks.task import Decision, Evaluation, Judged, Outputs, Task
-from medtasks.treatment import histories, sources
+from medtasks.treatment import exporting, histories, sources
 from medtasks.treatment.arms import Arm
 from medtasks.treatment.doses import Dose
 from medtasks.treatment.options import TreatmentOptions
@@ -75,6 +75,7 @@ class Treatment(Task):
     settled: ClassVar[frozenset[str]] = frozenset(
         {"minimise", "level", "within", "budget", "interactions", "at", "medicines", "atc_level", "called", "least"}
     )
+    forms: ClassVar[tuple[str, ...]] = exporting.FORMS
     not_for: ClassVar[tuple[str, ...]] = (
         "It prescribes nothing. It shows a physician what data say about patients like this one, in research.",
         "An effect estimated from records is right only if the fields hold everything that drove both the choice of "
@@ -203,6 +204,10 @@ class Treatment(Task):
     def counts(self, dataset: Dataset) -> dict[str, int]:
         """Count patients, and what the question makes worth counting."""
         return self._question(dataset.kinds).counts(dataset)
+
+    def export(self, table: pd.DataFrame, form: str, outputs: Outputs) -> list[dict[str, Any]]:
+        """Write answers as FHIR R4 or as CDS Hooks cards; see `medtasks.treatment.exporting`."""
+        return exporting.export(table, form, outputs) if form in self.forms else super().export(table, form, outputs)
 
     def schema(self, dataset: Dataset, options: Any) -> Schema:
         """Describe the input, with the column that names a patient's row."""

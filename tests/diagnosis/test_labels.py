@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from medtasks.cases import Records
-from medtasks.dataset import Dataset
 from medtasks.cases.columns import clean, column
+from medtasks.dataset import Dataset
 from medtasks.diagnosis.labels import check_classes, encode, relabel
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, MedtasksError, UsageError

@@ -1,0 +1,159 @@
+"""Answers in the forms that hospitals' software reads: HL7 FHIR R4 resources, and CDS Hooks cards.
+
+References: FHIR R4 RequestGroup and DetectedIssue (https://hl7.org/fhir/R4/), codes of detected issues from HL7 v3 ActCode;
+CDS Hooks 2.0 (https://cds-hooks.hl7.org/2.0/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from medtasks.task import Outputs
+from medtasks.treatment.effects import RECOMMEND, TIED
+from medtasks.treatment.questions import ARM, DOSE, Asked
+from medtasks.treatment.sets import SEPARATOR
+
+FORMS = ("fhir", "cds-hooks")
+ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+ISSUES = {
+    "interact": ("DRG", "Drug Interaction Alert"),
+    "duplicate": ("DUPTHPY", "Duplicate Therapy Alert"),
+    "allergic": ("ALGY", "Allergy Alert"),
+}
+"""How a reason for holding a medicine back is coded, told by a word of it."""
+GRAVE, MILD = ("major", "severe", "high", "contraindicated"), ("minor", "low", "mild")
+SUMMARY = 140
+"""Characters that a CDS Hooks card's summary may have."""
+LIMITS = "Decision support for research; it does not replace a physician's judgement."
+ESTIMANDS = {
+    "effect": "estimated from the outcomes of comparable patients",
+    "imitation": "what clinicians gave to comparable patients; no benefit is estimated",
+    "dose": "the dose that proved right for comparable patients",
+}
+
+
+def export(table: pd.DataFrame, form: str, outputs: Outputs) -> list[dict[str, Any]]:
+    """Turn a table of predictions into one JSON object per row, in order.
+
+    Parameters
+    ----------
+    table
+        What `Predictor.predict` returned.
+    form
+        ``fhir``: a Bundle with a RequestGroup and a DetectedIssue for whatever was held back or warned of, or with an
+        OperationOutcome for a row that could not be used. ``cds-hooks``: a response with one card.
+    """
+    make = {"fhir": _bundle, "cds-hooks": _response}[form]
+    asked = Asked.of(outputs.kinds)
+    return [make(row, asked, outputs) for row in table.to_dict("records")]
+
+
+def _bundle(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str, Any]:
+    if row["status"] != "ok":
+        issue = {"severity": "error", "code": "invalid", "diagnostics": str(row["error"])}
+        resources: list[dict[str, Any]] = [{"resourceType": "OperationOutcome", "issue": [issue]}]
+    else:
+        resources = [_group(row, asked, outputs), *_issues(row)]
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "identifier": {"value": str(row["id"])},
+        "entry": [{"resource": resource} for resource in resources],
+    }
+
+
+def _group(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str, Any]:
+    action = {
+        "title": _summary(row, asked, outputs),
+        "description": _detail(row, asked, outputs),
+        "groupingBehavior": "logical-group",
+        "selectionBehavior": "any" if asked.question != ARM else "at-most-one",
+    }
+    if items := _items(row, asked, outputs):
+        action["action"] = [{"title": title, "description": text} for title, text in items]
+    return {
+        "resourceType": "RequestGroup",
+        "status": "draft",
+        "intent": "proposal",
+        "subject": {"identifier": {"value": str(row["id"])}},
+        "action": [action],
+        "note": [{"text": LIMITS}],
+    }
+
+
+def _issues(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = []
+    for text in filter(None, SEPARATOR.join((row.get("blocked") or "", row.get("warnings") or "")).split(SEPARATOR)):
+        code, display = next((code for word, code in ISSUES.items() if word in text), ISSUES["interact"])
+        low = text.lower()
+        found.append(
+            {
+                "resourceType": "DetectedIssue",
+                "status": "preliminary",
+                "code": {"coding": [{"system": ACT_CODE, "code": code, "display": display}]},
+                "severity": "high" if any(word in low for word in GRAVE) or code == "ALGY"
+                else "low" if any(word in low for word in MILD)
+                else "moderate",
+                "patient": {"identifier": {"value": str(row["id"])}},
+                "detail": text,
+            }
+        )  # fmt: skip
+    return found
+
+
+def _response(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str, Any]:
+    if row["status"] != "ok":
+        summary, detail, indicator = "This patient's data cannot be used", str(row["error"]), "warning"
+    else:
+        summary, detail = _summary(row, asked, outputs), _detail(row, asked, outputs)
+        listed = [f"- {title}: {text}" for title, text in _items(row, asked, outputs)]
+        held = [f"- held back: {text}" for text in str(row.get("blocked") or "").split(SEPARATOR) if text]
+        detail = "\n".join([detail, *listed, *held, "", LIMITS])
+        indicator = "warning" if held or row.get("warnings") else "info"
+    card = {
+        "summary": summary if len(summary) <= SUMMARY else summary[: SUMMARY - 1] + "…",
+        "detail": detail,
+        "indicator": indicator,
+        "source": {"label": "medtasks"},
+    }
+    return {"id": str(row["id"]), "cards": [card]}
+
+
+def _summary(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> str:
+    if asked.question == DOSE:
+        return f"Dose {row[outputs.names[0]]:.4g} ({outputs.names[0]})"
+    if row["decision"] == RECOMMEND:
+        return f"Recommended: {row['recommended']}"
+    if row["decision"] == TIED:
+        return f"Cannot be told apart: {row['recommended']}"
+    return f"No recommendation ({row['decision']})"
+
+
+def _detail(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> str:
+    parts = [f"{str(row['reason'])[0].upper()}{str(row['reason'])[1:]}.", f"Basis: {ESTIMANDS[row['estimand']]}."]
+    if asked.question == ARM and row["benefit"] == row["benefit"]:
+        parts.insert(
+            1,
+            f"Expected benefit of {row['best']} against {row['against']}: {row['benefit']:.3g} "
+            f"({row['benefit_low']:.3g} to {row['benefit_high']:.3g}, 95 %).",
+        )
+    if asked.question == ARM:
+        parts.append(f"Similar patients: {row['similar']:.0f}.")
+    return " ".join(parts)
+
+
+def _items(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> list[tuple[str, str]]:
+    """Return what is proposed, the first first, as (title, text)."""
+    if asked.question == ARM:
+        known = [name for name in outputs.names if row[f"expected_{name}"] == row[f"expected_{name}"]]
+        known.sort(key=lambda name: -asked.sign * row[f"expected_{name}"])
+        return [(name, f"expected outcome {row[f'expected_{name}']:.4g}") for name in known]
+    if asked.question == DOSE:
+        if row["low"] != row["low"]:
+            return []
+        return [(f"{row[outputs.names[0]]:.4g}", f"interval {row['low']:.4g} to {row['high']:.4g}")]
+    names = filter(None, str(row["recommended"]).split(SEPARATOR))
+    return [(name, f"given with the probability {row[f'p_{name}']:.2f}") for name in names]
