@@ -1,7 +1,7 @@
 """Answers in the forms that hospitals' software reads: HL7 FHIR R4 resources, and CDS Hooks cards.
 
-References: FHIR R4 RequestGroup and DetectedIssue (https://hl7.org/fhir/R4/), codes of detected issues from HL7 v3 ActCode;
-CDS Hooks 2.0 (https://cds-hooks.hl7.org/2.0/).
+References: FHIR R4 RequestGroup and DetectedIssue (https://hl7.org/fhir/R4/), codes of detected issues from HL7 v3
+ActCode; CDS Hooks 2.0 (https://cds-hooks.hl7.org/2.0/).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def export(table: pd.DataFrame, form: str, outputs: Outputs) -> list[dict[str, A
     """
     make = {"fhir": _bundle, "cds-hooks": _response}[form]
     asked = Asked.of(outputs.kinds)
-    return [make(row, asked, outputs) for row in table.to_dict("records")]
+    return [make({str(key): value for key, value in row.items()}, asked, outputs) for row in table.to_dict("records")]
 
 
 def _bundle(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _bundle(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str,
 
 
 def _group(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str, Any]:
-    action = {
+    action: dict[str, Any] = {
         "title": _summary(row, asked, outputs),
         "description": _detail(row, asked, outputs),
         "groupingBehavior": "logical-group",

@@ -17,10 +17,16 @@ ARMS = Outputs(("A", "B"), kinds=("arm",) * 2)
 SETS = Outputs(("aspirin", "warfarin"), kinds=("set",) * 2)
 DOSE = Outputs(("mg",), kinds=("dose",))
 BASE = {"id": "p1", "status": "ok", "error": "", "reason": "it is better"}
-ARM_ROW = {**BASE, "decision": "recommend", "estimand": "effect", "recommended": "B", "best": "B", "against": "A",
-           "benefit": 3.0, "benefit_low": 1.0, "benefit_high": 5.0, "similar": 80.0, "expected_A": 1.0, "expected_B": 4.0}  # fmt: skip
-SET_ROW = {**BASE, "decision": "recommend", "estimand": "imitation", "recommended": "warfarin", "p_warfarin": 0.9,
-           "p_aspirin": 0.6, "blocked": "aspirin: interacts with what is more probable (major, ours)", "warnings": ""}  # fmt: skip
+ARM_ROW = {
+    **BASE,
+    **{"decision": "recommend", "estimand": "effect", "recommended": "B", "best": "B", "against": "A", "similar": 80.0},
+    **{"benefit": 3.0, "benefit_low": 1.0, "benefit_high": 5.0, "expected_A": 1.0, "expected_B": 4.0},
+}
+SET_ROW = {
+    **BASE,
+    **{"decision": "recommend", "estimand": "imitation", "recommended": "warfarin", "warnings": ""},
+    **{"p_warfarin": 0.9, "p_aspirin": 0.6, "blocked": "aspirin: interacts with what is more probable (major, ours)"},
+}
 DOSE_ROW = {**BASE, "decision": "recommend", "estimand": "dose", "mg": 31.5, "low": 20.0, "high": 44.0}
 CASES = [(ARM_ROW, ARMS), (SET_ROW, SETS), (DOSE_ROW, DOSE)]
 
@@ -54,7 +60,7 @@ def test_the_better_arm_stands_first_whatever_is_better() -> None:
     for kinds, first in ((("arm",) * 2, "B"), (("arm:minimise",) * 2, "A")):
         (bundle,) = export(pd.DataFrame([ARM_ROW]), "fhir", Outputs(("A", "B"), kinds=kinds))
         action = bundle["entry"][0]["resource"]["action"][0]
-        assert [item["title"] for item in action["action"]][0] == first
+        assert action["action"][0]["title"] == first
 
 
 def test_a_row_that_cannot_be_used_keeps_its_place() -> None:
