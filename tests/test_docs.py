@@ -53,7 +53,7 @@ def test_the_first_plugin_works_as_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["records.py", "images.py", "molecules.py"])
+@pytest.mark.parametrize("name", ["records.py", "images.py", "molecules.py", "treatments.py"])
 def test_an_example_runs(name: str, tmp_path: Path) -> None:
     small = ["--small"] if name == "images.py" else []
     done = subprocess.run(

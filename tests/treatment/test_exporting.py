@@ -19,13 +19,27 @@ DOSE = Outputs(("mg",), kinds=("dose",))
 BASE = {"id": "p1", "status": "ok", "error": "", "reason": "it is better"}
 ARM_ROW = {
     **BASE,
-    **{"decision": "recommend", "estimand": "effect", "recommended": "B", "best": "B", "against": "A", "similar": 80.0},
-    **{"benefit": 3.0, "benefit_low": 1.0, "benefit_high": 5.0, "expected_A": 1.0, "expected_B": 4.0},
+    "decision": "recommend",
+    "estimand": "effect",
+    "recommended": "B",
+    "best": "B",
+    "against": "A",
+    "similar": 80.0,
+    "benefit": 3.0,
+    "benefit_low": 1.0,
+    "benefit_high": 5.0,
+    "expected_A": 1.0,
+    "expected_B": 4.0,
 }
 SET_ROW = {
     **BASE,
-    **{"decision": "recommend", "estimand": "imitation", "recommended": "warfarin", "warnings": ""},
-    **{"p_warfarin": 0.9, "p_aspirin": 0.6, "blocked": "aspirin: interacts with what is more probable (major, ours)"},
+    "decision": "recommend",
+    "estimand": "imitation",
+    "recommended": "warfarin",
+    "warnings": "",
+    "p_warfarin": 0.9,
+    "p_aspirin": 0.6,
+    "blocked": "aspirin: interacts with what is more probable (major, ours)",
 }
 DOSE_ROW = {**BASE, "decision": "recommend", "estimand": "dose", "mg": 31.5, "low": 20.0, "high": 44.0}
 CASES = [(ARM_ROW, ARMS), (SET_ROW, SETS), (DOSE_ROW, DOSE)]
