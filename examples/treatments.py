@@ -20,4 +20,4 @@ print("report:", result.report)
 
 new = pd.DataFrame({"age": [60, 60], "crp": [40.0, 2.0], "smoker": ["no", "no"]})
 answers = medtasks.predict(result.bundle, new)
-print(answers[["decision", "recommended", "benefit", "benefit_low", "benefit_high", "reason"]])
+print(answers[["decision", "recommended", "benefit", "benefit_low", "benefit_high", "reason"]].T)

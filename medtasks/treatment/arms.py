@@ -17,6 +17,7 @@ from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment import policies
 from medtasks.treatment.effects import ABSTAIN, INSUFFICIENT, RECOMMEND, TIED, Z, calibrate, choose, critical, effects
 from medtasks.treatment.questions import LEAST, Asked, Question, check_numbers
+from medtasks.treatment.safety import ALLERGIC, SEPARATOR, allergens
 from medtasks.treatment.support import Support, supported
 
 LEAK = 0.95
@@ -105,7 +106,8 @@ class Arm(Question):
         counts = np.zeros((n, len(names)), dtype=np.int64)
         if isinstance(cases, Patients) and n:
             counts = Support.read(decision["support"], cases).of(cases)
-        able = supported(counts)
+        allergic = allergens(cases, names, ()) if n else np.zeros(counts.shape, dtype=bool)
+        able = supported(counts) & ~allergic
         found = effects(np.asarray(raw, dtype=np.float64), decision["calibration"])
         sign, standard = -1.0 if decision["minimise"] else 1.0, decision["standard"]
         evident = decision["differs"] or decision["individual"]
@@ -118,12 +120,13 @@ class Arm(Question):
         labels = np.array([*names, ""], dtype=object)
         table: dict[str, Any] = {
             "decision": choice.status,
-            "reason": _reasons(choice.status, choice.tied, able, counts, names, evident),
+            "reason": _reasons(choice.status, choice.tied, supported(counts), counts, names, evident),
             "estimand": np.full(n, "effect", dtype=object),
             "recommended": [
                 " | ".join(labels[np.flatnonzero(tied)]) if status in (RECOMMEND, TIED) else ""
                 for status, tied in zip(choice.status, choice.tied, strict=True)
             ],
+            "blocked": [SEPARATOR.join(f"{name}: {ALLERGIC}" for name in labels[:-1][row]) for row in allergic],
             "best": labels[choice.best],
             "against": labels[against],
             "benefit": benefit,
@@ -199,10 +202,10 @@ def _reasons(
     for state, equal, can, seen in zip(status, tied, able, counts, strict=True):
         lacking = ", ".join(labels[~can])
         left = f"; of {seen.sum()} similar patients fewer than 5 received {lacking}" if lacking else ""
-        if state == INSUFFICIENT:
-            told.append(
-                f"of {seen.sum()} similar patients fewer than 5 received {lacking}: there is nothing to compare"
-            )
+        if state == INSUFFICIENT and lacking:
+            told.append(f"nothing to compare: of {seen.sum()} similar patients fewer than 5 received {lacking}")
+        elif state == INSUFFICIENT:
+            told.append("nothing to compare: all treatments but one are ruled out (see the column blocked)")
         elif state == RECOMMEND:
             told.append(f"better than each other comparable treatment at 95 %{left}")
         elif state == TIED:

@@ -14,7 +14,7 @@ import pandas as pd
 from medtasks.task import Outputs
 from medtasks.treatment.effects import RECOMMEND, TIED
 from medtasks.treatment.questions import ARM, DOSE, Asked
-from medtasks.treatment.sets import SEPARATOR
+from medtasks.treatment.safety import SEPARATOR
 
 FORMS = ("fhir", "cds-hooks")
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"

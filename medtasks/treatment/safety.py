@@ -22,6 +22,9 @@ from medtasks.cases.tables import is_missing, read_table
 from medtasks.errors import DataError
 
 FIRST, SECOND = ("a", "name1", "atc_a", "drug1", "medicine1"), ("b", "name2", "atc_b", "drug2", "medicine2")
+ALLERGIC = "the patient is allergic to it"
+SEPARATOR = "; "
+"""What stands between medicines in a cell of a table."""
 ALLERGY = re.compile(r"allerg(?:y|ic)(?:\s+to)?\s*:?\s*(.+)", re.IGNORECASE)
 """How a field says what a patient is allergic to: ``allergy: penicillin``."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.treatment.safety import Knowledge
+from medtasks.treatment.safety import ALLERGIC, Knowledge
 
 Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -74,7 +74,7 @@ def _forbidden(
 ) -> str:
     """Return why a medicine must be left out; nothing where it need not."""
     if allergic is not None and allergic[row, i]:
-        return "the patient is allergic to it"
+        return ALLERGIC
     if knowledge.classes and knowledge.classes[i]:
         twins = [j for j in taken if knowledge.classes[j] == knowledge.classes[i]]
         if twins:

@@ -9,8 +9,8 @@ from medtasks import outcome
 from medtasks.report.blocks import Block, Section, Table, Text
 from medtasks.task import Judged
 from medtasks.treatment import selection
-from medtasks.treatment.safety import Knowledge
-from medtasks.treatment.sets import SEPARATOR, given_sets
+from medtasks.treatment.safety import SEPARATOR, Knowledge
+from medtasks.treatment.sets import given_sets
 
 SHOWN, LISTED = 12, 40
 Mask = npt.NDArray[np.bool_]

@@ -17,10 +17,9 @@ from medtasks.report.blocks import Section
 from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment import selection
 from medtasks.treatment.questions import LEAST, Question, check_numbers
-from medtasks.treatment.safety import Knowledge, allergens, read_knowledge
+from medtasks.treatment.safety import SEPARATOR, Knowledge, allergens, read_knowledge
 
 Values = npt.NDArray[np.float64]
-SEPARATOR = "; "
 RECOMMEND, ABSTAIN = "recommend", "abstain"
 
 

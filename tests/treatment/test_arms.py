@@ -94,6 +94,18 @@ def test_patients_whom_nobody_compares_get_no_number(simulated: Any) -> None:
     assert (answers["similar"] >= 50).all()
 
 
+def test_nobody_is_offered_an_arm_they_are_allergic_to(trial: Dataset) -> None:
+    assert isinstance(trial.cases, Patients)
+    frame = trial.cases.frame.assign(**{"allergy: B": np.arange(len(trial)) % 10 == 0})
+    data = replace(trial, cases=Patients.from_table(frame))
+    answers, _, test = judge(data)
+    assert isinstance(test.cases, Patients)
+    allergic = test.cases.frame["allergy: B"].to_numpy() == 1
+    assert (answers["blocked"][allergic] == "B: the patient is allergic to it").all()
+    assert (answers["decision"][allergic] == "insufficient").all()
+    assert (answers["blocked"][~allergic] == "").all()
+
+
 def test_choice_by_a_field_is_corrected_for(simulated: Any) -> None:
     data = simulated(2000, effect=None, by_choice=True)  # `a` drives both choice and outcome: no true effect
     treatment, outcome = causal.received(data)
