@@ -14,6 +14,7 @@ from medtasks import bundle, document, pipeline, record, registry
 from medtasks.cases import Cases, Source
 from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
+from medtasks.evaluation.shift import Validity, drifted
 from medtasks.model import Context, Progress, check_device, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
@@ -212,12 +213,14 @@ def evaluate(
     evaluation = task.evaluate(dataset, answers, seed)
     floor = predictor.baseline
     baseline = task.evaluate(dataset, floor.answer(dataset.cases, context=context), seed) if floor else None
+    validity = _drift(predictor, answers)
     summary = {
         "task": task.name,
         "model": predictor.model_id,
         "data": name_of(data),
         **evaluation.as_json(),
         "baseline": baseline.as_json()["metrics"] if baseline else {},
+        "validity": validity.as_json() if validity else None,
         "bundle": place,
         "report": None,
         "device": context.used.get("device", "cpu"),
@@ -225,7 +228,13 @@ def evaluate(
         "seed": seed,
     }
     judged = Judged(
-        dataset, answers, evaluation, predictor.decision, baseline, _explainer(predictor, dataset.cases, context)
+        dataset,
+        answers,
+        evaluation,
+        predictor.decision,
+        baseline,
+        _explainer(predictor, dataset.cases, context),
+        validity=validity,
     )
     if out is not None:
         summary["report"] = str(_write(Path(out), predictor, judged, summary))
@@ -245,6 +254,12 @@ def models() -> list[registry.Entry]:
 def datasets() -> list[registry.Entry]:
     """List the data sets that can be asked for by name, without importing any."""
     return registry.entries("dataset")
+
+
+def _drift(predictor: Predictor, answers: pd.DataFrame) -> Validity | None:
+    if predictor.trust is None or predictor.trust.scale is None:
+        return None
+    return drifted(answers["distance"].to_numpy(dtype=np.float64), predictor.trust.scale.count)
 
 
 def _refuse_settled(task: Task, trained: Any, chosen: Any) -> None:

@@ -7,11 +7,13 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydantic
 from packaging.version import Version
 
@@ -20,13 +22,16 @@ from medtasks.errors import BundleError, DataError, MedtasksError, PluginError, 
 from medtasks.model import Context, configure, model_class
 from medtasks.predictor import Predictor
 from medtasks.task import Outputs, load_task
+from medtasks.trust import Trust
 
 FORMAT = 1
 """The version of the layout; a reader refuses a higher one."""
 NAME = "medtasks.json"
 SUMS = "SHA256SUMS"
 """The hash of every file, in the form that ``sha256sum --check`` reads."""
-FILES = (NAME, SUMS, "model", "baseline", "report.html")
+TRUST = "trust"
+"""The folder with what was learnt about how far answers can be trusted."""
+FILES = (NAME, SUMS, "model", "baseline", TRUST, "report.html")
 """What may stand in a bundle's folder; the first always does."""
 _DESKTOP = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # left by file managers that looked into a folder
 
@@ -86,6 +91,10 @@ def save(predictor: Predictor, folder: Path, *, report: str | None = None) -> Pa
         _save_model(predictor, fresh / "model")
         if predictor.baseline is not None:
             _save_model(predictor.baseline, fresh / "baseline")
+        if predictor.trust is not None:
+            (fresh / TRUST).mkdir()
+            write_json(fresh / TRUST / "trust.json", predictor.trust.as_json())
+            np.savez_compressed(fresh / TRUST / "trust.npz", allow_pickle=False, **predictor.trust.to_arrays())
         if report is not None:
             (fresh / "report.html").write_text(report, encoding="utf-8")
         manifest = Manifest(
@@ -129,7 +138,7 @@ def load(folder: Path, *, context: Context | None = None) -> Predictor:
     context = context or Context()
     baseline = _load_model(place / "baseline", manifest, manifest.baseline, context) if manifest.baseline else None
     predictor = _load_model(place / "model", manifest, manifest.model, context)
-    return replace(predictor, facts=manifest.facts, baseline=baseline)
+    return replace(predictor, facts=manifest.facts, baseline=baseline, trust=_load_trust(place / TRUST, manifest))
 
 
 @contextlib.contextmanager
@@ -226,6 +235,19 @@ def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Conte
     model.config = config
     outputs = Outputs(tuple(manifest.names), tuple(manifest.classes), tuple(manifest.kinds))
     return Predictor(task, model, name, outputs, manifest.input, stored.decision)
+
+
+def _load_trust(folder: Path, manifest: Manifest) -> Trust | None:
+    if not folder.is_dir():  # a bundle that an author saved of a predictor without it
+        return None
+    try:
+        stored = json.loads((folder / "trust.json").read_text(encoding="utf-8"))
+        with np.load(folder / "trust.npz", allow_pickle=False) as file:
+            return Trust.read(stored, {name: file[name] for name in file.files}, manifest.input)
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise BundleError(
+            f"{folder} cannot be read ({type(error).__name__})", hint="copy the bundle again, or train again"
+        ) from error
 
 
 def _check_input(manifest: Manifest) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medtasks import fields, outcome
+from medtasks import fields, outcome, trusting
 from medtasks.cases import Records
 from medtasks.dataset import Dataset
 from medtasks.predictor import Predictor
@@ -39,6 +39,13 @@ class Page:
         return self.task.sections(self.judged)
 
     @functools.cached_property
+    def trust(self) -> list[Section]:
+        """How far the answers can be trusted."""
+        found = self.predictor.trust
+        quantities = self.task.quantities(Outputs.of(self.judged.data))
+        return [] if found is None else trusting.section(self.judged, quantities, found.level)
+
+    @functools.cached_property
     def fields(self) -> list[Section]:
         """The description of the fields, with their weight in the model."""
         return _fields(self)
@@ -48,6 +55,7 @@ def render(page: Page, *, public: bool = False) -> str:
     """Return the report as HTML; ``public`` leaves out what shows single cases."""
     sections = [
         *page.results,
+        *page.trust,
         _data(page, public),
         *page.fields,
         _made(page),

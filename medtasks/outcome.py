@@ -36,7 +36,8 @@ MEANING = {
     "qini": "what treating those of the largest expected benefit first gains against any order",
     "recommended": "share of patients with a clear recommendation",
     "pehe": "root of the mean squared error of the effects (lower is better)",
-    "coverage": "share of intervals that hold the truth",
+    "coverage": "share of the prediction sets or intervals that hold the truth",
+    "set_size": "mean number of classes in the prediction sets (lower is better)",
     "within_20pct": "share of doses within a fifth of the one that proved right",
     "jaccard": "medicines that model and clinician share, of all that either gave",
     "jaccard_unrestricted": "the same if no rule held medicines back",
@@ -78,7 +79,7 @@ SHORT = {
     "within_20pct": "Within 20 %",
 }
 LOWER_IS_BETTER = metrics.LOWER_IS_BETTER | regression.LOWER_IS_BETTER | {
-    "pehe", "interval_width", "ddi_rate", "ddi_rate_per_patient",
+    "pehe", "interval_width", "set_size", "ddi_rate", "ddi_rate_per_patient",
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from medtasks import bundle, record, registry
 from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
+from medtasks.evaluation.shift import Validity
 from medtasks.model import Context, Progress, model_class
 from medtasks.predictor import Predictor
 from medtasks.preparing import Prepared
@@ -81,15 +82,16 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         )
         context.progress.note(f"fitting the baseline and {prepared.model_id}")
         floor, quiet = _baseline(prepared), Context(settings.seed, "cpu")
-        base = cross_fit(floor, quiet)
+        base = cross_fit(floor, quiet, trust=False)
         answered = cross_fit(prepared, context)
-        predictor = replace(deploy(prepared, answered, context), baseline=deploy(floor, base, quiet))
+        predictor = replace(deploy(prepared, answered, context), baseline=deploy(floor, base, quiet, trust=False))
         context.progress.note("judging and writing the report")
         task = prepared.task
         evaluation = task.evaluate(answered.data, answered.answers, settings.seed)
         baseline = task.evaluate(base.data, base.answers, settings.seed)
+        validity = _validity(prepared, predictor, context)
         seconds = time.time() - start
-        predictor = replace(predictor, facts=record.facts(prepared, context, seconds, evaluation, baseline))
+        predictor = replace(predictor, facts=record.facts(prepared, context, seconds, evaluation, baseline, validity))
         judged = Judged(
             answered.data,
             answered.answers,
@@ -98,6 +100,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             baseline,
             _explainer(prepared, answered, context),
             _learnt(prepared, answered),
+            validity,
         )
         summary = record.summary(prepared, folder, evaluation, baseline, predictor.facts, seconds)
         record.write(folder, prepared, predictor, answered, judged, summary)
@@ -135,6 +138,15 @@ def _baseline(prepared: Prepared) -> Prepared:
 def _explainer(prepared: Prepared, answered: Answered, context: Context) -> Any:
     """Explain judged cases, where the model brings an explanation."""
     return functools.partial(answered.explain, context=context) if prepared.model.explains() else None
+
+
+def _validity(prepared: Prepared, predictor: Predictor, context: Context) -> Validity | None:
+    """Say whether the test part is like the validation part; in cross-validation chance deals both alike."""
+    if predictor.trust is None or len(prepared.folds) > 1:
+        return None
+    valid, test = (prepared.dataset.take(rows) for rows in (prepared.folds[0].valid, prepared.folds[0].test))
+    with registry.aside():
+        return predictor.trust.alike(predictor.model, valid, test, context)
 
 
 def _learnt(prepared: Prepared, answered: Answered) -> tuple[tuple[npt.NDArray[np.int64], Dataset], ...]:

@@ -16,6 +16,7 @@ from medtasks.errors import PluginError, UsageError, suggest
 from medtasks.model import Context, Model
 from medtasks.registry import aside
 from medtasks.task import Decision, Outputs, Task
+from medtasks.trust import Trust, advise
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Predictor:
     schema : what an input must look like
     decision : what turns numbers into a decision
     facts : provenance, as plain JSON: versions, seed, device, data hash, measures
+    trust : what was learnt about how far answers can be trusted, or None
     baseline : the baseline fitted on the same cases, for judging both on new ones, or None
     """
 
@@ -54,6 +56,7 @@ class Predictor:
     schema: Schema
     decision: Decision = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    trust: Trust | None = None
     baseline: Predictor | None = None
 
     def scores(self, cases: Cases, *, context: Context | None = None) -> npt.NDArray[Any]:
@@ -81,7 +84,22 @@ class Predictor:
 
     def answer(self, cases: Cases, *, context: Context | None = None) -> pd.DataFrame:
         """Answer valid cases: one row per case, in order, without ids."""
-        return self.task.answer(self.scores(cases, context=context), self.outputs, self.decision, cases)
+        return self.answered(self.scores(cases, context=context), cases, context=context)
+
+    def answered(self, raw: npt.NDArray[Any], cases: Cases | None, *, context: Context | None = None) -> pd.DataFrame:
+        """Turn the model's numbers for cases into answers, with sets, intervals and domain where these were learnt."""
+        answers = self.task.answer(raw, self.outputs, self.decision, cases)
+        if self.trust is None:
+            return answers
+        with aside():
+            placed = self.trust.place(self.model, cases, context or Context())
+        answers = pd.concat([answers, placed], axis=1)
+        quantities = self.task.quantities(self.outputs)
+        if quantities and self.trust.reaches:
+            answers = pd.concat([answers, self.trust.bound(quantities, answers)], axis=1)
+        if "decision" not in answers and self.trust.reaches:
+            answers = pd.concat([answers, advise(quantities, answers, self.trust.level)], axis=1)
+        return answers
 
     def predict(self, source: Source | Cases, *, context: Context | None = None) -> pd.DataFrame:
         """Answer every row of an input.
@@ -177,7 +195,7 @@ class Predictor:
         """Answer what was read: one row per row of the input; see `predict`."""
         if reading.cases is None:
             nothing = np.zeros((0, len(self.outputs.classes or self.outputs.names)))
-            answers = self.task.answer(nothing, self.outputs, self.decision)
+            answers = self.answered(nothing, None)
         else:
             answers = self.answer(reading.cases, context=context)
         table = answers.set_index(reading.rows).reindex(range(len(reading.ids)))

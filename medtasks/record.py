@@ -14,6 +14,7 @@ import pandas as pd
 
 from medtasks import bundle, document, registry
 from medtasks.dataset import Dataset
+from medtasks.evaluation.shift import Validity
 from medtasks.model import Context
 from medtasks.predictor import Predictor
 from medtasks.preparing import Prepared
@@ -67,6 +68,7 @@ def facts(
     seconds: float,
     evaluation: Evaluation | None = None,
     baseline: Evaluation | None = None,
+    validity: Validity | None = None,
 ) -> dict[str, Any]:
     """Return the provenance that goes into the bundle, as plain JSON; of a path only the last part."""
     judged = {**evaluation.as_json(), "baseline": baseline.as_json()["metrics"]} if evaluation and baseline else None
@@ -90,6 +92,7 @@ def facts(
         "seconds": round(seconds, 1),
         "versions": versions(prepared.model_id),
         "judged": judged,
+        "validity": validity.as_json() if validity else None,
     }
 
 
@@ -108,6 +111,7 @@ def summary(
         "data": prepared.settings.data,
         **evaluation.as_json(),
         "baseline": baseline.as_json()["metrics"],
+        "validity": facts["validity"],
         "bundle": str(folder / "bundle"),
         "report": str(folder / "report.html"),
         "device": facts["used"]["device"],

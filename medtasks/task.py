@@ -19,6 +19,7 @@ from medtasks.dataset import Dataset
 from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.bootstrap import Measure, Resampled
 from medtasks.evaluation.calibration import parse_rule
+from medtasks.evaluation.shift import Validity
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.model import Config, Context
 from medtasks.report.blocks import Section
@@ -49,6 +50,50 @@ class Outputs:
     def of(cls, dataset: Dataset) -> Outputs:
         """Read the meaning off a data set."""
         return cls(dataset.names, dataset.classes, dataset.kinds)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that answers say and the truth can be compared with: a class, or a number.
+
+    Attributes
+    ----------
+    name : of the target, "" where there is one that needs no name
+    columns : of the answers: the number, the probability of each class, or of two classes that of the second
+    labels : the classes; empty for a number
+    target : the column of the targets (n, targets); None where they are class codes (n,)
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    target: int | None = None
+
+    def truth(self, data: Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Return (n,) true values, and which are known exactly."""
+        if self.target is None:
+            return data.targets, np.ones(len(data), dtype=bool)
+        values = data.targets[:, self.target]
+        return values, np.isfinite(values) & (data.bounds[:, self.target] == 0)
+
+    def both(self, said: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return (n, classes) probabilities of the (n, columns) that answers hold."""
+        return np.column_stack([1 - said[:, 0], said[:, 0]]) if len(self.columns) == 1 else said
+
+    @property
+    def set_column(self) -> str:
+        """The column of a class's prediction set."""
+        return f"set_{self.name}" if self.name else "prediction_set"
+
+    @property
+    def low_column(self) -> str:
+        """The column of a number's lower bound."""
+        return f"low_{self.name}" if self.name else "low"
+
+    @property
+    def high_column(self) -> str:
+        """The column of a number's upper bound."""
+        return f"high_{self.name}" if self.name else "high"
 
 
 @dataclass(frozen=True)
@@ -87,7 +132,8 @@ class Judged:
     ``data`` are the cases judged, ``answers`` the table of their answers (row by row), ``baseline`` the
     same cases judged for the baseline, ``explain`` explains rows of ``data`` for given classes or targets
     (None where the model cannot), ``learnt`` says for each model that answered which rows of ``data`` those are and
-    what it was made from (empty where that is not at hand).
+    what it was made from (empty where that is not at hand), ``validity`` whether ``data`` are like the cases that sets
+    and intervals were calibrated on.
     """
 
     data: Dataset
@@ -97,6 +143,7 @@ class Judged:
     baseline: Evaluation | None = None
     explain: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[Any]] | None = None
     learnt: tuple[tuple[npt.NDArray[np.int64], Dataset], ...] = ()
+    validity: Validity | None = None
 
 
 class Task(ABC):
@@ -245,6 +292,10 @@ class Task(ABC):
         if outputs.classes and "prediction" in answers:
             return np.array([outputs.classes.index(name) for name in answers["prediction"]], dtype=np.int64)
         return np.zeros(len(answers), dtype=np.int64)
+
+    def quantities(self, outputs: Outputs) -> tuple[Quantity, ...]:
+        """Return what sets and intervals are made of; nothing where a task makes its own or none."""
+        return ()
 
     def floor(self, dataset: Dataset) -> str:
         """Say what the baseline is, as in "a linear model"."""

@@ -18,6 +18,7 @@ from medtasks.predictor import Predictor, stacked
 from medtasks.preparing import Prepared
 from medtasks.registry import aside
 from medtasks.task import Outputs
+from medtasks.trust import Trust
 
 FITTED = "fitted"
 """The folder of a checkpoint that holds a fitted model, beside what the model itself left there."""
@@ -47,8 +48,8 @@ class Answered:
         return stacked(found)
 
 
-def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) -> Predictor:
-    """Fit the model and fix its decision on validation.
+def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context, *, trust: bool = True) -> Predictor:
+    """Fit the model, fix its decision on validation, and learn there how far its answers can be trusted.
 
     Where the context has a checkpoint, the fitted model is kept there and read back instead of being fitted again.
     """
@@ -65,7 +66,18 @@ def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context) ->
     else:
         raw = blank.checked(model.left_out, len(valid))
     decision = task.decide(valid, raw, prepared.options, train)
-    return replace(blank, decision=decision)
+    predictor = replace(blank, decision=decision)
+    return predictor if not trust else _with_trust(predictor, prepared, train, valid, raw, context)
+
+
+def _with_trust(
+    predictor: Predictor, prepared: Prepared, train: Dataset, valid: Dataset, raw: npt.NDArray[Any], context: Context
+) -> Predictor:
+    with aside():
+        found = Trust.fit(predictor.model, train, valid, prepared.options, context)
+    answers = replace(predictor, trust=found).answered(raw, valid.cases, context=context)
+    quantities = prepared.task.quantities(predictor.outputs)
+    return replace(predictor, trust=found.calibrate(quantities, valid, answers, prepared.options))
 
 
 def fitted(checkpoint: Path) -> int:
@@ -96,18 +108,18 @@ def _read(prepared: Prepared, place: Path, context: Context) -> Model:
     return model
 
 
-def cross_fit(prepared: Prepared, context: Context) -> Answered:
+def cross_fit(prepared: Prepared, context: Context, *, trust: bool = True) -> Answered:
     """Fit on every fold and answer its test part, whose cases the fitted model never saw."""
     raw, answers, predictors = [], [], []
     several = len(prepared.folds) > 1
     data = prepared.dataset
     for i, fold in enumerate(context.progress.track(prepared.folds, "folds") if several else prepared.folds):
         inner = _inside(context, f"fold-{i}")
-        predictor = fit(prepared, data.take(fold.train), data.take(fold.valid), inner)
+        predictor = fit(prepared, data.take(fold.train), data.take(fold.valid), inner, trust=trust)
         predictors.append(predictor)
         cases = data.cases.take(fold.test)
         raw.append(predictor.scores(cases, context=inner))
-        answers.append(prepared.task.answer(raw[-1], predictor.outputs, predictor.decision, cases))
+        answers.append(predictor.answered(raw[-1], cases, context=inner))
     rows = np.concatenate([fold.test for fold in prepared.folds])
     numbers = np.repeat(np.arange(len(prepared.folds)), [len(fold.test) for fold in prepared.folds])
     return Answered(
@@ -115,18 +127,24 @@ def cross_fit(prepared: Prepared, context: Context) -> Answered:
     )
 
 
-def deploy(prepared: Prepared, answered: Answered, context: Context) -> Predictor:
+def deploy(prepared: Prepared, answered: Answered, context: Context, *, trust: bool = True) -> Predictor:
     """Return the predictor to deploy: the judged one, or after cross-validation one fitted on all cases.
 
-    After cross-validation the decision is fixed on the out-of-fold answers to all cases.
+    After cross-validation the decision, the sets and the intervals are fixed on the out-of-fold answers to all cases.
     """
     if len(prepared.folds) == 1:
         return answered.predictors[0]
     valid = prepared.folds[-1].valid  # goes on guarding against overfitting; no case is kept for a test
     train = np.setdiff1d(np.arange(len(prepared.dataset)), valid)
-    predictor = fit(prepared, prepared.dataset.take(train), prepared.dataset.take(valid), _inside(context, "final"))
+    inner = _inside(context, "final")
+    predictor = fit(prepared, prepared.dataset.take(train), prepared.dataset.take(valid), inner, trust=trust)
     decision = prepared.task.decide(answered.data, answered.raw, prepared.options, answered.data)
-    return replace(predictor, decision={**decision, "folds": len(prepared.folds)})
+    predictor = replace(predictor, decision={**decision, "folds": len(prepared.folds)})
+    if predictor.trust is None:
+        return predictor
+    quantities = prepared.task.quantities(predictor.outputs)
+    found = predictor.trust.calibrate(quantities, answered.data, answered.answers, prepared.options)
+    return replace(predictor, trust=found)
 
 
 def _inside(context: Context, name: str) -> Context:

@@ -36,7 +36,10 @@ def harmed(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_answers_are_probabilities_with_a_decision(predictor: Predictor, table: pd.DataFrame) -> None:
     answers = predictor.predict(table)
-    assert answers.columns.tolist() == ["id", "status", "error", "prediction", "probability", "p_healthy", "p_sick"]
+    assert answers.columns.tolist() == [
+        *("id", "status", "error", "prediction", "probability", "p_healthy", "p_sick"),
+        *("domain", "distance", "prediction_set", "decision", "reason"),
+    ]
     assert answers["id"].tolist() == table["id"].tolist()
     assert set(answers["status"]) == {"ok"}
     assert np.allclose(answers["p_healthy"] + answers["p_sick"], 1)
@@ -74,7 +77,9 @@ def test_a_chunk_without_a_valid_row_changes_no_type(predictor: Predictor, table
     assert (answers["status"] == "invalid").sum() == CHUNK
     assert answers["p_sick"].dtype == np.float64
     assert set(answers["prediction"].dropna()) == {"healthy", "sick"}
-    assert predictor.predict(long.iloc[CHUNK : CHUNK + 2])["status"].tolist() == ["invalid", "invalid"]
+    none = predictor.predict(long.iloc[CHUNK : CHUNK + 2])
+    assert none["status"].tolist() == ["invalid", "invalid"]
+    assert none.columns.tolist() == answers.columns.tolist()
 
 
 def test_columns_may_come_in_any_order_and_more_of_them(predictor: Predictor, table: pd.DataFrame) -> None:

@@ -156,7 +156,9 @@ def test_a_strangers_task_takes_its_own_flags(stay: Any, cli: Cli, tmp_path: Pat
 def test_a_strangers_task_works_from_python(stay: Any, tmp_path: Path) -> None:
     found = medtasks.run("acme-stay", out=tmp_path / "r", seed=2)
     assert found.evaluation.metrics["mae"].value > 0
-    assert pd.read_csv(tmp_path / "r" / "predictions.csv").columns.tolist() == ["id", "target_days", "days"]
+    assert pd.read_csv(tmp_path / "r" / "predictions.csv").columns.tolist() == [
+        *("id", "target_days", "days", "domain", "distance")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -81,10 +80,12 @@ def test_answers_to_other_cases_than_validations_are_refused(prepared: Prepared)
         fit(careless, *parts(careless), Context())
 
 
-def test_some_kinds_cannot_be_joined(table: pd.DataFrame) -> None:
+def test_records_are_joined_and_others_refused(table: pd.DataFrame) -> None:
     from medtasks.cases import Records
 
-    records = Records.from_table(table[["age"]] if "age" in table else table.iloc[:, :1])
-    with pytest.raises(TypeError, match="records"):
-        records.join(records)
-    assert np.array_equal(records.take(np.arange(2)).ids, records.ids[:2])
+    records = Records.from_table(table[["age"]])
+    both = records.join(records)
+    assert len(both) == 2 * len(records)
+    assert both.frame["age"].tolist() == 2 * records.frame["age"].tolist()
+    with pytest.raises(TypeError, match="other fields"):
+        records.join(Records.from_table(table[["crp"]]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -11,7 +13,8 @@ from medtasks.evaluation import metrics
 from medtasks.evaluation.bootstrap import Resampled, Weights, resample
 from medtasks.evaluation.regression import regression, residuals, rmse
 from medtasks.evaluation.screening import screening
-from medtasks.task import Evaluation
+from medtasks.task import Evaluation, Quantity
+from medtasks.trust import held, means
 
 Values = npt.NDArray[np.float64]
 LEAST_ON_CLIFFS = 5
@@ -35,10 +38,21 @@ def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
     answers
         What `Activity.answer` returned for the molecules of ``data``.
     """
-    parts = {name: _one(data, t, answers, seed) for t, name in enumerate(data.names)}
+    each = quantities(data.names, data.kinds)
+    parts = {name: _one(data, t, answers, seed, each[t]) for t, name in enumerate(data.names)}
     if len(parts) == 1:
         return Evaluation(len(data), next(iter(parts.values())))
     return Evaluation(len(data), _mean(list(parts.values())), parts)
+
+
+def quantities(names: Sequence[str], kinds: Sequence[str]) -> tuple[Quantity, ...]:
+    """Return what sets and intervals are about: each target, a number or a class."""
+    return tuple(
+        Quantity(name, (f"p_{name}",), ("inactive", "active"), t)
+        if kind == "binary"
+        else Quantity(name, (name,), (), t)
+        for t, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    )
 
 
 def errors(data: Dataset, t: int, answers: pd.DataFrame) -> Values:
@@ -46,7 +60,7 @@ def errors(data: Dataset, t: int, answers: pd.DataFrame) -> Values:
     return residuals(data.targets[:, t], answers[data.names[t]].to_numpy(dtype=np.float64), data.bounds[:, t])
 
 
-def _one(data: Dataset, t: int, answers: pd.DataFrame, seed: int) -> Resampled:
+def _one(data: Dataset, t: int, answers: pd.DataFrame, seed: int, quantity: Quantity) -> Resampled:
     name, known = data.names[t], np.isfinite(data.targets[:, t])
     targets = data.targets[known, t]
     if data.kinds[t] == "binary":
@@ -67,7 +81,8 @@ def _one(data: Dataset, t: int, answers: pd.DataFrame, seed: int) -> Resampled:
                 found["rmse_cliff"] = rmse((predicted - targets)[steep], weights[:, known][:, steep])
             return found
 
-    return resample(statistic, len(data), data.groups, seed)
+    inside = held(quantity, data, answers)
+    return resample(lambda weights: {**statistic(weights), **means(inside, weights)}, len(data), data.groups, seed)
 
 
 def _classes(

@@ -38,6 +38,12 @@ class ActivityOptions(Config):
     unit: str | None = None
     """The unit of concentrations, to be turned into pIC50 and the like (-log10 of mol/L): `M`, `mM`, `uM`, `nM`, `pM`,
     `ug/mL` or `mg/L`."""
+    level: float = pydantic.Field(default=0.9, gt=0.5, lt=1)
+    """The share of new cases whose prediction sets and intervals are to hold the truth."""
+    per_class: bool = False
+    """Calibrate prediction sets within each class, so that they hold in the rare one too."""
+    name_nearest: bool = True
+    """Keep the training molecules' SMILES in the bundle, and name the nearest beside each answer."""
     threshold: Rule = "youden"
     """For classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`, `specificity=0.9`, or a
     probability."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases import Molecules
+from medtasks.cases.neighbours import Neighbours, fingerprints
 from medtasks.cases.structures import scaffold
 from medtasks.dataset import Dataset
 
 Values = npt.NDArray[np.float64]
 
-BITS = 2048
 CLIFF_SIMILARITY = 0.9
 """Molecules at least this alike, or with scaffolds at least this alike, may form a cliff (van Tilborg et al. 2022)."""
 MOST_PAIRED = 10_000
@@ -38,14 +36,7 @@ class Nearest:
 
 def nearest(molecules: Molecules, known: Molecules) -> Nearest:
     """Find for each molecule the most similar of those ``known``, of which there is at least one."""
-    from rdkit.DataStructs import BulkTanimotoSimilarity
-
-    marks = _prints(list(known.mols()))
-    similarity, place = np.zeros(len(molecules)), np.zeros(len(molecules), dtype=np.int64)
-    for row, one in enumerate(_prints(list(molecules.mols()))):
-        found = np.array(BulkTanimotoSimilarity(one, marks))
-        place[row] = int(found.argmax())
-        similarity[row] = found[place[row]]
+    similarity, place = Neighbours.of(list(known.mols()), known.smiles()).nearest(list(molecules.mols()))
     return Nearest(similarity, place)
 
 
@@ -81,9 +72,9 @@ def _alike(molecules: Molecules) -> list[npt.NDArray[np.int64]]:
     from rdkit.DataStructs import BulkTanimotoSimilarity
 
     mols = list(molecules.mols())
-    whole = _prints(mols)
+    whole = fingerprints(mols)
     names, own = np.unique([scaffold(mol) for mol in mols], return_inverse=True)
-    cores = _prints([Chem.MolFromSmiles(str(name)) for name in names])
+    cores = fingerprints([Chem.MolFromSmiles(str(name)) for name in names])  # one that cannot be read is like none
     ringed = np.array([mol.GetRingInfo().NumRings() > 0 for mol in mols])
     near = [np.flatnonzero(np.array(BulkTanimotoSimilarity(core, cores)) >= CLIFF_SIMILARITY) for core in cores]
     members = [np.flatnonzero((own == i) & ringed) for i in range(len(names))]
@@ -95,12 +86,3 @@ def _alike(molecules: Molecules) -> list[npt.NDArray[np.int64]]:
         same[row] = False
         found.append(np.flatnonzero(same))
     return found
-
-
-def _prints(mols: Sequence[Any]) -> list[Any]:
-    from rdkit import DataStructs
-    from rdkit.Chem import rdFingerprintGenerator
-
-    make = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=BITS)
-    # a scaffold whose SMILES cannot be read again is like none
-    return [make.GetFingerprint(mol) if mol is not None else DataStructs.ExplicitBitVect(BITS) for mol in mols]

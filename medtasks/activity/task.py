@@ -19,7 +19,7 @@ from medtasks.evaluation.calibration import threshold
 from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold, official
 from medtasks.model import Context
 from medtasks.report.blocks import Section
-from medtasks.task import Decision, Evaluation, Judged, Outputs, Task
+from medtasks.task import Decision, Evaluation, Judged, Outputs, Quantity, Task
 
 LEAST = 20
 """Fewer measured molecules of a target than this cannot be split and learnt from."""
@@ -41,7 +41,7 @@ class Activity(Task):
     baselines: ClassVar[Mapping[str, str]] = {"molecules": "activity.linear-fingerprint"}
     demo: ClassVar[str] = "chembl2321810"
     demo_config: ClassVar[Mapping[str, Any]] = {"folds": 3, "graph_steps": 200}
-    settled: ClassVar[frozenset[str]] = frozenset({"threshold"})
+    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "level", "per_class", "name_nearest"})
     not_for: ClassVar[tuple[str, ...]] = (
         "It ranks molecules for the next experiment; it does not replace the experiment.",
         "The less a new molecule resembles those it was trained on, the less its prediction is worth.",
@@ -140,6 +140,10 @@ class Activity(Task):
             else:
                 table[name] = values
         return pd.DataFrame(table)
+
+    def quantities(self, outputs: Outputs) -> tuple[Quantity, ...]:
+        """Return each target, a number or a class."""
+        return judging.quantities(outputs.names, outputs.kinds)
 
     def headline(self, dataset: Dataset) -> str:
         """Return ``auroc`` where every target has classes, else ``rmse``."""

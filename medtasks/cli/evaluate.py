@@ -44,5 +44,6 @@ def evaluate(
         return
     typer.echo(f"{summary['model']} on {summary['data']}: {summary['n']} cases judged")
     output.measures(summary["metrics"], summary["baseline"])
+    output.validity(summary["validity"])
     if summary["report"]:
         typer.echo(f"report: {summary['report']}")

@@ -41,6 +41,16 @@ def measures(ours: Mapping[str, Any], baseline: Mapping[str, Any]) -> None:
     table(["measure", "model (95 % interval)", "baseline"], rows)
 
 
+def validity(found: Mapping[str, Any] | None) -> None:
+    """Warn where the cases judged are not like those that sets, intervals and thresholds were calibrated on."""
+    if found is not None and found["status"] == "shifted":
+        where = f" (most in the class {found['where']})" if found["where"] else ""
+        note(
+            f"note: the cases judged differ from those calibrated on{where}: sets, intervals and thresholds need not "
+            "hold as promised; the report says more."
+        )
+
+
 def progress() -> Progress:
     """Return bars on stderr, or silence where stderr is no terminal."""
     from medtasks.model import Progress

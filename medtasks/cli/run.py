@@ -161,6 +161,7 @@ def _tell(done: Any, task: str, prepared: Any) -> None:
             f"note: this took {summary['seconds'] / 60:.2g} minutes, longer than --minutes {asked:g}: the baseline, "
             "one whole fit in each fold and the report are always made, and some models cannot end early."
         )
+    output.validity(summary["validity"])
     invalid = len(prepared.dataset.origin.invalid)
     if invalid:
         typer.echo(f"{invalid} rows could not be used; {done.folder / 'invalid.csv'} says why.")

@@ -53,6 +53,10 @@ class DiagnosisOptions(Config):
     """Names for the classes, comma-separated, in the order of the labels in the data."""
     ignore: Names = ()
     """Columns, comma-separated, that the model must not see."""
+    level: float = pydantic.Field(default=0.9, gt=0.5, lt=1)
+    """The share of new cases whose prediction sets and intervals are to hold the truth."""
+    per_class: bool = False
+    """Calibrate prediction sets within each class, so that they hold in the rare one too."""
     threshold: Rule = "youden"
     """With two classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`,
     `specificity=0.9`, or a probability."""

@@ -20,7 +20,8 @@ from medtasks.evaluation.calibration import threshold
 from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold, official
 from medtasks.model import Context
 from medtasks.report.blocks import Section
-from medtasks.task import Decision, Evaluation, Judged, Outputs, Task
+from medtasks.task import Decision, Evaluation, Judged, Outputs, Quantity, Task
+from medtasks.trust import held, means
 
 SMALL = 1000
 """Tables with fewer rows are judged by 5-fold cross-validation: a fifth of them is too few to judge by."""
@@ -49,7 +50,7 @@ class Diagnosis(Task):
     }
     demo: ClassVar[str] = "phantom"
     demo_config: ClassVar[Mapping[str, Any]] = {"members": 1, "epochs": 16, "batch": 16, "least_steps": 0}
-    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "positive", "pixel_range"})
+    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "positive", "pixel_range", "level", "per_class"})
     not_for: ClassVar[tuple[str, ...]] = (
         "It is no medical device. It supports a physician's judgement in research and never replaces it.",
         "What was measured holds for cases like those judged; other hospitals, scanners, age groups or disease "
@@ -136,13 +137,20 @@ class Diagnosis(Task):
             table[f"p_{name}"] = raw[:, i].astype(np.float64)
         return table
 
+    def quantities(self, outputs: Outputs) -> tuple[Quantity, ...]:
+        """Return the class."""
+        return (Quantity("", tuple(f"p_{name}" for name in outputs.classes), outputs.classes),)
+
     def evaluate(self, data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
         """Measure discrimination, decisions and calibration, with intervals over patients."""
         probabilities = answers[[f"p_{name}" for name in data.classes]].to_numpy(dtype=np.float64)
         decided = answers["prediction"].map({name: i for i, name in enumerate(data.classes)}).to_numpy(dtype=np.int64)
 
+        sets = held(self.quantities(Outputs.of(data))[0], data, answers)
+
         def overall(weights: Weights) -> dict[str, npt.NDArray[np.float64]]:
-            return metrics.classification(data.targets, probabilities, decided, weights)
+            found = metrics.classification(data.targets, probabilities, decided, weights)
+            return {**found, **means(sets, weights)}
 
         def one_class(code: int) -> Resampled:
             pair = np.column_stack([1 - probabilities[:, code], probabilities[:, code]])

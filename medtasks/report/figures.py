@@ -161,6 +161,18 @@ def band(x: Values, y: Values, error: Values, x_label: str, y_label: str) -> str
     return _svg(figure)
 
 
+def curve(x: Values, y: Values, x_label: str, y_label: str) -> str:
+    """Draw one curve, from 0 upwards."""
+    keep = np.unique(np.linspace(0, len(x) - 1, 200).astype(int))
+    figure, axes = _figure(3.4, 3.0)
+    axes.plot(x[keep], y[keep], color=COLOURS[0], linewidth=1.6)
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    return _svg(figure)
+
+
 def histograms(groups: Mapping[str, Values], x_label: str) -> str:
     """Draw the shares of each group's values in twenty bins between 0 and 1, as steps."""
     figure, axes = _figure(3.4, 3.0)

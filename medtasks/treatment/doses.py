@@ -12,6 +12,7 @@ from medtasks.cases import Cases, Patients
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError
 from medtasks.evaluation.bootstrap import Weights, resample
+from medtasks.evaluation.conformal import quantile
 from medtasks.report.blocks import Section
 from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment.questions import LEAST, Question, check_numbers
@@ -52,7 +53,7 @@ class Dose(Question):
             raise ValueError("predict returned a spread that is not above 0")
 
     def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any, train: Dataset) -> Decision:
-        """Calibrate conformal intervals, within each group where the user names one; see `quantile`."""
+        """Calibrate conformal intervals, within each group where the user names one."""
         dose, spread = _parts(raw)
         errors = np.abs(valid.targets[:, 0] - dose) / spread
         decision: Decision = {"question": "dose", "level": options.level, "within": options.within, "cases": len(valid)}
@@ -132,19 +133,6 @@ class Dose(Question):
     def counts(self, dataset: Dataset) -> dict[str, int]:
         """Count patients."""
         return {"patients": len(dataset)}
-
-
-def quantile(errors: Values, level: float) -> float | None:
-    """Return the error that a new patient's does not exceed with the probability ``level``; None if too few are known.
-
-    Split conformal prediction (Lei et al. 2018, doi:10.1080/01621459.2017.1307116): the k-th smallest of n errors, with
-    k = ceil((n + 1) level).
-
-    >>> quantile(np.arange(1.0, 20.0), 0.9), quantile(np.arange(5.0), 0.9)
-    (18.0, None)
-    """
-    place = int(np.ceil((len(errors) + 1) * level - 1e-9))  # 0.9 * 20 is a hair above 18 in floating point
-    return float(np.sort(errors)[place - 1]) if place <= len(errors) else None
 
 
 def group_of(cases: Cases, within: str | None) -> npt.NDArray[Any]:

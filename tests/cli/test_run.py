@@ -18,7 +18,8 @@ import pytest
 Cli = Callable[..., Any]
 QUICK = ("--model", "linear-record", "--folds", "1")
 KEYS = {
-    "task", "model", "data", "n", "metrics", "targets", "baseline", "bundle", "report", "device", "seconds", "seed",
+    "task", "model", "data", "n", "metrics", "targets", "baseline", "validity", "bundle", "report", "device", "seconds",
+    "seed",
 }  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def test_json_is_one_object_and_nothing_else(cli: Cli, records_csv: Path, tmp_pa
     assert (found["task"], found["model"], found["data"]) == ("diagnosis", "diagnosis.linear-record", str(records_csv))
     assert (found["seed"], found["device"], found["targets"]) == (5, "cpu", {})
     assert all(set(metric) == {"value", "low", "high"} for metric in found["metrics"].values())
-    assert set(found["baseline"]) == set(found["metrics"])
+    assert set(found["baseline"]) == set(found["metrics"]) - {"coverage", "set_size"}
     assert {"auroc", "auprc", "accuracy", "sensitivity", "specificity", "brier", "ece"} <= set(found["metrics"])
     assert found["metrics"]["auroc"]["low"] <= found["metrics"]["auroc"]["value"] <= found["metrics"]["auroc"]["high"]
     assert all(map(math.isfinite, numbers(found)))

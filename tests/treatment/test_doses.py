@@ -12,7 +12,7 @@ from medtasks.cases import Patients
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError
 from medtasks.task import Outputs
-from medtasks.treatment.doses import Dose, quantile
+from medtasks.treatment.doses import Dose
 from medtasks.treatment.options import TreatmentOptions
 
 DOSE = Dose()
@@ -77,13 +77,6 @@ def test_measures_are_those_of_the_doses() -> None:
     assert found["mae"].value == pytest.approx(error.mean())
     assert found["within_20pct"].value == pytest.approx((error <= 0.2 * data.targets[:, 0]).mean())
     assert found["coverage"].value == pytest.approx(0.9, abs=0.01)
-
-
-def test_the_quantile_is_the_conformal_one() -> None:
-    errors = np.arange(1.0, 100.0)
-    assert quantile(errors, 0.9) == 90  # ceil(100 * 0.9)-th smallest
-    assert quantile(np.arange(8.0), 0.9) is None
-    assert quantile(np.empty(0), 0.9) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""What a model gets for two methods: sets, intervals, domain, and advice to abstain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import medtasks
+from medtasks.cases import Molecules
+from medtasks.cases.neighbours import Neighbours
+from medtasks.errors import BundleError
+
+
+def test_a_record_like_no_other_is_out_and_not_decided(record_run: Path, table: pd.DataFrame) -> None:
+    odd = table.copy()
+    odd.loc[0, ["age", "crp"]] = [900, 9000.0]
+    answers = medtasks.predict(record_run, odd)
+    assert answers.loc[0, "domain"] == "out"
+    assert answers.loc[0, "decision"] == "abstain"
+    assert answers.loc[0, "reason"] == "unlike the cases that the model was trained on"
+    assert (answers.loc[1:, "domain"] == "in").mean() > 0.8
+
+
+def test_two_methods_are_enough(plugins: Any, constant: str, records_csv: Path, tmp_path: Path) -> None:
+    plugins.model("acme-share", constant)
+    run = medtasks.run("diagnosis", records_csv, model="acme-share", out=tmp_path / "r", folds=1)
+    answers = medtasks.predict(run.bundle, records_csv)
+    assert {"prediction_set", "domain", "distance", "decision", "reason"} <= set(answers)
+    assert "coverage" in run.evaluation.metrics
+    page = run.report.read_text("utf-8")
+    assert "How far to trust it" in page
+    assert "was not tested" in page  # 13 validation cases are too few
+
+
+def test_what_was_learnt_is_read_back_to_the_bit(record_run: Path, table: pd.DataFrame) -> None:
+    one, two = medtasks.load(record_run), medtasks.load(record_run)
+    assert one.trust is not None
+    pd.testing.assert_frame_equal(one.predict(table), two.predict(table))
+    judged = pd.read_csv(record_run / "predictions.csv").set_index("id")
+    again = one.predict(table).set_index("id").loc[judged.index]
+    assert (again["prediction_set"] == judged["prediction_set"].fillna("")).all()
+    assert np.allclose(again["distance"], judged["distance"], atol=1e-9)
+
+
+def test_a_damaged_file_of_trust_is_refused(record_run: Path, tmp_path: Path) -> None:
+    import hashlib
+    import shutil
+
+    place = shutil.copytree(record_run / "bundle", tmp_path / "b")
+    (place / "trust" / "trust.json").write_text("{}")
+    sums = (place / "SHA256SUMS").read_text().splitlines()
+    fresh = hashlib.sha256(b"{}").hexdigest()
+    (place / "SHA256SUMS").write_text(
+        "".join((f"{fresh}  trust/trust.json" if line.endswith("trust.json") else line) + "\n" for line in sums)
+    )
+    with pytest.raises(BundleError, match="trust cannot be read"):
+        medtasks.load(place)
+
+
+def test_no_patient_stands_in_what_was_learnt(record_run: Path, table: pd.DataFrame) -> None:
+    with np.load(record_run / "bundle" / "trust" / "trust.npz") as file:
+        assert not any(array.dtype.kind in "US" for array in (file[name] for name in file.files))
+        assert max(len(np.atleast_1d(file[name])) for name in file.files) < len(table) / 2
+
+
+@pytest.fixture(scope="module")
+def chemistry(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    """Return a run on alcohols and amines of growing chains, and its table."""
+    rng = np.random.default_rng(0)
+    chains = ["C" * (i % 20 + 2) + tail for i in range(120) for tail in ("O", "N", "(C)O", "C(=O)O")]
+    table = pd.DataFrame({"smiles": list(dict.fromkeys(chains))})
+    table["y"] = table["smiles"].str.len() / 4 + rng.normal(0, 0.3, len(table))
+    out = tmp_path_factory.mktemp("chemistry") / "r"
+    medtasks.run("activity", table, target="y", split_by="random", model="linear-fingerprint", out=out)
+    return out, table
+
+
+def test_a_molecule_is_told_its_nearest_and_its_interval(chemistry: tuple[Path, pd.DataFrame]) -> None:
+    out, table = chemistry
+    answers = medtasks.predict(out, ["CCCCCCO", "c1ccc2c(c1)[nH]c1ccccc12"])
+    assert answers["domain"].tolist() == ["in", "out"]
+    assert answers["similarity"][0] > answers["similarity"][1]
+    assert set(answers["nearest"]) <= {
+        "".join(text) for text in Molecules.from_smiles(table["smiles"].tolist()).smiles()
+    }
+    assert (answers["low_y"] < answers["y"]).all()
+    width = answers["high_y"] - answers["low_y"]
+    assert width[1] >= width[0]
+    assert answers["decision"].tolist() == ["answer", "abstain"]
+
+
+def test_the_nearest_need_not_be_named(tmp_path: Path, chemistry: tuple[Path, pd.DataFrame]) -> None:
+    _, table = chemistry
+    run = medtasks.run("activity", table, target="y", split_by="random", model="linear-fingerprint",
+                       out=tmp_path / "r", name_nearest=False)  # fmt: skip
+    assert "nearest" not in medtasks.predict(run.bundle, ["CCO"])
+    with np.load(run.bundle / "trust" / "trust.npz") as file:
+        assert not [name for name in file.files if file[name].dtype.kind in "US" and file[name].size]
+
+
+def test_neighbours_survive_being_written_down() -> None:
+    mols = Molecules.from_smiles(["CCO", "CCN", "c1ccccc1"])
+    known = Neighbours.of(list(mols.mols()), mols.smiles())
+    again = Neighbours.from_arrays(known.to_arrays())
+    asked = list(Molecules.from_smiles(["CCCO", "Cc1ccccc1"]).mols())
+    assert again.names == known.names
+    assert np.array_equal(again.nearest(asked)[0], known.nearest(asked)[0])
+    assert again.nearest(asked)[1].tolist() == [0, 2]
+
+
+def test_data_judged_later_are_told_from_those_calibrated_on(record_run: Path, table: pd.DataFrame) -> None:
+    same = medtasks.evaluate(record_run, table)
+    assert same.summary["validity"]["status"] == "exchangeable"
+    moved = medtasks.evaluate(record_run, table.assign(crp=table["crp"] + 500))
+    assert moved.summary["validity"]["status"] == "shifted"
+
+
+def test_images_of_another_make_are_out(image_run: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(1)
+    Image.fromarray((rng.random((16, 16)) > 0.5).astype(np.uint8) * 255).save(tmp_path / "odd.png")
+    answers = medtasks.predict(image_run, tmp_path)
+    assert answers["domain"].tolist() == ["out"]
