@@ -136,7 +136,7 @@ def test_saved_and_loaded_it_answers_exactly_the_same(outcomes, tmp_path):
 
 
 def test_answering_needs_no_scikit_learn(found, tmp_path):
-    data, model = found
+    _, model = found
     model.save(tmp_path)
     code = (
         "import sys\nfrom pathlib import Path\nfrom medtasks.model import Context\n"
@@ -306,7 +306,7 @@ def test_known_propensities_of_a_trial_are_used():
 
 
 def test_damaged_files_and_wrong_settings_are_refused(found, tmp_path):
-    data, model = found
+    _, model = found
     model.save(tmp_path)
     arrays = dict(np.load(tmp_path / "effect.npz", allow_pickle=False))
     for name, values in {
