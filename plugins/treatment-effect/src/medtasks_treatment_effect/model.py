@@ -68,6 +68,7 @@ class DoublyRobust(Model):
 
     def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
         """Learn from ``train`` and ``valid``; choices are made on patients left out one by one, in closed form."""
+        import scipy.optimize  # noqa: F401  # brings a BLAS of its own, which must be there to be limited
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
         data = train.join(valid) if len(valid) else train
