@@ -1,4 +1,4 @@
-"""Effects of treatments: IHDP, where the truth is known, and a trial in which effects hardly differ between patients."""
+"""Effects of treatments: IHDP, where the truth is known, and a trial whose patients hardly differ in theirs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from common import SHARED, arguments, spread, verdict
-from medtasks_treatment_effect import DoublyRobust
 from sklearn.linear_model import RidgeCV
 
 from medtasks.cases import Patients
 from medtasks.causal import folds
 from medtasks.dataset import Dataset
 from medtasks.model import Context
+from medtasks_treatment_effect import DoublyRobust
 
 Values = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 REPLICATIONS = range(1, 11)
-FIELDS = (
-    (
-        "age wtkg hemo homo drugs karnof oprior z30 preanti race gender str2 symptom cd40 cd80"  # known before the treatment
-    ).split()
-)
+KNOWN_BEFORE = "age wtkg hemo homo drugs karnof oprior z30 preanti race gender str2 symptom cd40 cd80"
 SHUFFLES = 5
 Z = 1.96
 
@@ -100,7 +96,7 @@ def actg() -> bool:
     table = pd.read_csv(str(next(file for file in files if file.name == "ACTG175.csv").locate()))
     treatment = table["arms"].to_numpy(np.int64)
     gain = (table["cd420"] - table["cd40"]).to_numpy(np.float64)
-    fields = table[FIELDS].astype("float64")
+    fields = table[KNOWN_BEFORE.split()].astype("float64")
     shares, start = [], time.perf_counter()
     for shuffle in range(SHUFFLES + 1):
         outcome = gain if shuffle == 0 else np.random.default_rng(shuffle).permutation(gain)

@@ -127,7 +127,7 @@ def test_answers_in_order_and_alone_as_in_a_batch(found):
 
 @pytest.mark.parametrize("outcomes", ["ridge", "gp", "shared", "forest"])
 def test_saved_and_loaded_it_answers_exactly_the_same(outcomes, tmp_path):
-    data = trial(effect=planted)
+    data = trial(n=150, effect=planted)
     model = fitted(data, outcomes=outcomes)
     model.save(tmp_path)
     again = DoublyRobust.load(tmp_path, context=HERE)
@@ -136,7 +136,7 @@ def test_saved_and_loaded_it_answers_exactly_the_same(outcomes, tmp_path):
 
 
 def test_answering_needs_no_scikit_learn(found, tmp_path):
-    data, model = found
+    _, model = found
     model.save(tmp_path)
     code = (
         "import sys\nfrom pathlib import Path\nfrom medtasks.model import Context\n"
@@ -155,7 +155,7 @@ def test_the_same_seed_gives_the_same_answers():
 
 @pytest.mark.parametrize("outcomes", ["ridge", "gp", "shared", "forest"])
 def test_no_patient_is_stored(outcomes, tmp_path):
-    data = trial()
+    data = trial(n=150)
     frame = data.cases.frame
     age, crp, outcome = 61.123456789, 0.123456789, 4.123456789
     frame.loc[11, ["age", "crp"]] = age, crp
@@ -306,7 +306,7 @@ def test_known_propensities_of_a_trial_are_used():
 
 
 def test_damaged_files_and_wrong_settings_are_refused(found, tmp_path):
-    data, model = found
+    _, model = found
     model.save(tmp_path)
     arrays = dict(np.load(tmp_path / "effect.npz", allow_pickle=False))
     for name, values in {

@@ -1,4 +1,4 @@
-"""One outcome model per arm, with or without a part that all arms share, chosen by what is said of left-out patients."""
+"""One outcome model per arm, with or without a part that all arms share."""
 
 from __future__ import annotations
 

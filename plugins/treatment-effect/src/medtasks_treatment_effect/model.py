@@ -68,7 +68,8 @@ class DoublyRobust(Model):
 
     def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
         """Learn from ``train`` and ``valid``; choices are made on patients left out one by one, in closed form."""
-        from threadpoolctl import threadpool_limits
+        import scipy.optimize  # noqa: F401  # brings a BLAS of its own, which must be there to be limited
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
         data = train.join(valid) if len(valid) else train
         treatment, outcome = received(data)
@@ -111,7 +112,7 @@ class DoublyRobust(Model):
         return self.columns.transform(_records(cases))
 
     def save(self, folder: Path) -> None:
-        """Write ``effect.json``, ``fields.json`` and ``effect.npz``: weights of random features, no patient's values."""
+        """Write ``effect.json``, ``fields.json`` and ``effect.npz``: weights of random features and no patient."""
         content = {"kind": self.arms.kind, "arms": self.arms_count}
         (folder / "effect.json").write_text(json.dumps(content), encoding="utf-8")
         arrays = {**self.columns.save(folder), **self.arms.to_arrays()}

@@ -1,0 +1,70 @@
+"""Reading stored arrays that somebody may have changed: whatever does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks.errors import BundleError
+
+Values = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def refuse(what: str) -> NoReturn:
+    """Raise the `BundleError` of a stored model that does not fit itself."""
+    raise BundleError(f"the stored dose model is damaged: {what}", hint="copy the bundle again, or train again")
+
+
+def require(holds: bool | np.bool_, what: str) -> None:
+    """Refuse the stored model unless ``holds``."""
+    if not holds:
+        refuse(what)
+
+
+def take(arrays: Arrays, name: str, shape: tuple[int | None, ...], kind: str = "f") -> npt.NDArray[Any]:
+    """Return one stored array as float64 (``f``), int64 (``i``) or bool (``b``); None in ``shape`` is any length.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, has another kind or shape, or holds NaN or infinity.
+    """
+    require(name in arrays, f"it lacks the array {name!r}")
+    values = np.asarray(arrays[name])
+    fits = values.ndim == len(shape) and all(
+        want in (None, size) for want, size in zip(shape, values.shape, strict=True)
+    )
+    require(fits and values.dtype.kind == kind, f"{name!r} does not fit")
+    if kind == "f":
+        require(np.isfinite(values).all(), f"{name!r} holds values that are no finite numbers")
+    return np.ascontiguousarray(values, dtype={"f": np.float64, "i": np.int64, "b": np.bool_}[kind])
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read every array of an ``.npz`` file, without pickle; raises `BundleError` if it cannot be read."""
+    try:
+        # Opened here: numpy leaves a damaged file open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        refuse(f"{path.name} cannot be read ({type(error).__name__})")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises `BundleError` if it cannot be read or is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        refuse(f"{path.name} cannot be read ({type(error).__name__})")
+    if not isinstance(content, dict):
+        refuse(f"{path.name} holds no object")
+    return content
