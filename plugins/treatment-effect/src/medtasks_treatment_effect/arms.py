@@ -73,12 +73,21 @@ class Arms:
         cancels in their differences, and is left out.
         """
         parts = [process.predict(features) for process in self.processes]
-        mean = np.column_stack([part[0] for part in parts]) + self.shift
-        if isinstance(self.shared, Process):
-            mean += self.shared.predict(features)[0][:, None]
-        elif self.shared is not None:
-            mean += self.shared.predict(features)[:, None]
+        mean = np.column_stack([part[0] for part in parts]) + self.shift + self._common(features)
         return mean, np.column_stack([part[1] for part in parts]) + self.shift_variance
+
+    def expect(self, features: Values) -> Values:
+        """Return (n, K) expected outcomes alone, which takes a small part of the time."""
+        parts = [process.expect(features) for process in self.processes]
+        return np.column_stack(parts) + self.shift + self._common(features)
+
+    def _common(self, features: Values) -> Values:
+        """Return (n, 1): what the shared part adds to every arm."""
+        if self.shared is None:
+            return np.zeros((len(features), 1))
+        if isinstance(self.shared, Process):
+            return self.shared.expect(features)[:, None]
+        return self.shared.predict(features)[:, None]
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to store; `kind` is told apart."""

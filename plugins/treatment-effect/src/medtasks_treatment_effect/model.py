@@ -100,11 +100,11 @@ class DoublyRobust(Model):
         owners, fields = self.columns.owners, len(self.columns.encoder.fields)
         contrast = np.full(self.arms_count, -1 / max(self.arms_count - 1, 1))
         contrast[target] = 1.0
-        whole = self.arms.predict(features)[0] @ contrast
+        whole = self.arms.expect(features) @ contrast
         found = np.zeros((len(features), fields))
         for field in range(fields):
             without = np.where(owners == field, self.columns.usual, features)
-            found[:, field] = whole - self.arms.predict(without)[0] @ contrast
+            found[:, field] = whole - self.arms.expect(without) @ contrast
         return found
 
     def embed(self, cases: Cases, *, context: Context) -> Values:

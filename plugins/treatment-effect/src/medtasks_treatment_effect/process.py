@@ -125,6 +125,12 @@ class Process:
             variance[at : at + step] = (seen**2).sum(axis=1) - (told**2 * self.shrunk).sum(axis=1)
         return self.centre + self.scale * mean, self.scale**2 * np.maximum(variance, 0)
 
+    def expect(self, features: Values) -> Values:
+        """Return (n,) expected outcomes alone, which takes a small part of the time."""
+        step = 4096  # as in `predict`
+        parts = [self._features(features[at : at + step]) @ self.weights for at in range(0, len(features), step)]
+        return self.centre + self.scale * np.concatenate(parts) if parts else np.zeros(0)
+
     def to_arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to store, their names behind ``prefix``."""
         hyper = self.hyper
