@@ -173,9 +173,9 @@ def pair_column(names: tuple[str, ...], a: int, b: int) -> str:
     """Name the column with the effect of one arm minus another.
 
     >>> pair_column(("aspirin", "placebo"), 0, 1)
-    'aspirin - placebo'
+    'aspirin vs placebo'
     """
-    return f"{names[a]} - {names[b]}"
+    return f"{names[a]} vs {names[b]}"
 
 
 def _against(
