@@ -6,6 +6,7 @@ from typing import Annotated
 
 import pydantic
 
+from medtasks.evaluation.calibrators import Method
 from medtasks.model import Config, Names
 from medtasks.task import Rule
 
@@ -57,6 +58,9 @@ class DiagnosisOptions(Config):
     """The share of new cases whose prediction sets and intervals are to hold the truth."""
     per_class: bool = False
     """Calibrate prediction sets within each class, so that they hold in the rare one too."""
+    calibration: Method = "auto"
+    """How probabilities are calibrated on validation: `temperature`, `platt`, `isotonic`, `none`, or `auto`, which takes
+    what is shown to make them truer."""
     threshold: Rule = "youden"
     """With two classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`,
     `specificity=0.9`, or a probability."""
