@@ -293,6 +293,10 @@ class Task(ABC):
             return np.array([outputs.classes.index(name) for name in answers["prediction"]], dtype=np.int64)
         return np.zeros(len(answers), dtype=np.int64)
 
+    def contrasts(self, outputs: Outputs) -> bool:
+        """Say whether a target is explained against the others, as one treatment is."""
+        return False
+
     def quantities(self, outputs: Outputs) -> tuple[Quantity, ...]:
         """Return what sets and intervals are made of; nothing where a task makes its own or none."""
         return ()

@@ -46,8 +46,8 @@ class ActivityOptions(Config):
     name_nearest: bool = True
     """Keep the training molecules' SMILES in the bundle, and name the nearest beside each answer."""
     calibration: Method = "auto"
-    """How probabilities are calibrated on validation: `temperature`, `platt`, `isotonic`, `none`, or `auto`, which takes
-    what is shown to make them truer."""
+    """How probabilities are calibrated on validation: `temperature`, `platt`, `isotonic`, `none`; `auto` takes what is
+    shown to make them truer."""
     threshold: Rule = "youden"
     """For classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`, `specificity=0.9`, or a
     probability."""

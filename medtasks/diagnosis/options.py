@@ -59,8 +59,8 @@ class DiagnosisOptions(Config):
     per_class: bool = False
     """Calibrate prediction sets within each class, so that they hold in the rare one too."""
     calibration: Method = "auto"
-    """How probabilities are calibrated on validation: `temperature`, `platt`, `isotonic`, `none`, or `auto`, which takes
-    what is shown to make them truer."""
+    """How probabilities are calibrated on validation: `temperature`, `platt`, `isotonic`, `none`; `auto` takes what is
+    shown to make them truer."""
     threshold: Rule = "youden"
     """With two classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`,
     `specificity=0.9`, or a probability."""

@@ -181,6 +181,10 @@ class Treatment(Task):
         """Return the arm ranked first, or the first target."""
         return self._question(outputs.kinds).explained(answers, outputs)
 
+    def contrasts(self, outputs: Outputs) -> bool:
+        """Say so of arms: what speaks for one is what sets it apart from the others."""
+        return Asked.of(outputs.kinds).question == ARM
+
     def headline(self, dataset: Dataset) -> str:
         """Return the measure that the question is summed up by."""
         return self._question(dataset.kinds).headline
