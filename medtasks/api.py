@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medtasks import bundle, document, pipeline, record, registry
+from medtasks import bundle, document, pipeline, record, registry, subgroups
 from medtasks.cases import Cases, Source
 from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
@@ -235,6 +235,7 @@ def evaluate(
         baseline,
         _explainer(predictor, dataset.cases, context),
         validity=validity,
+        subgroups=tuple(subgroups.measure(task, dataset, answers, getattr(chosen, "subgroups", ()), seed)),
     )
     if out is not None:
         summary["report"] = str(_write(Path(out), predictor, judged, summary))

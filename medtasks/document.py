@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medtasks import fields, outcome, trusting
+from medtasks import fields, outcome, subgroups, trusting
 from medtasks.cases import Records
 from medtasks.dataset import Dataset
 from medtasks.predictor import Predictor
@@ -56,6 +56,7 @@ def render(page: Page, *, public: bool = False) -> str:
     sections = [
         *page.results,
         *page.trust,
+        *subgroups.section(page.judged.subgroups, page.task.headline(page.judged.data)),
         _data(page, public),
         *page.fields,
         _made(page),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medtasks import bundle, document, registry
+from medtasks import bundle, card, document, registry
 from medtasks.dataset import Dataset
 from medtasks.evaluation.shift import Validity
 from medtasks.model import Context
@@ -27,6 +27,7 @@ FILES = (
     RECORD,
     "bundle",
     "report.html",
+    "card.md",
     "metrics.json",
     "predictions.csv",
     "config.toml",
@@ -50,7 +51,9 @@ def write(
     page = document.Page(prepared.task, predictor, data, prepared.parts, len(folds), judged, described)
     with bundle.replacing(folder, FILES) as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
-        bundle.save(predictor, fresh / "bundle", report=document.render(page, public=True))
+        text = card.render(predictor, data, judged, prepared.parts, len(folds))
+        (fresh / "card.md").write_text(text, encoding="utf-8")
+        bundle.save(predictor, fresh / "bundle", report=document.render(page, public=True), card=text)
         metrics = {key: told[key] for key in ("n", "metrics", "targets", "baseline")}
         bundle.write_json(fresh / "metrics.json", metrics)
         bundle.write_json(fresh / RECORD, {**told, "facts": dict(predictor.facts)})
@@ -99,18 +102,28 @@ def facts(
 def summary(
     prepared: Prepared,
     folder: Path,
-    evaluation: Evaluation,
-    baseline: Evaluation,
+    judged: Judged,
     facts: Mapping[str, Any],
     seconds: float,
 ) -> dict[str, Any]:
     """Return the object that ``--json`` prints."""
+    assert judged.baseline is not None
+    groups = [
+        {
+            "field": one.field,
+            "value": one.name,
+            "n": one.cases,
+            "metrics": {name: found.as_json() for name, found in one.measures.items()},
+        }
+        for one in judged.subgroups
+    ]
     return {
         "task": prepared.task.name,
         "model": prepared.model_id,
         "data": prepared.settings.data,
-        **evaluation.as_json(),
-        "baseline": baseline.as_json()["metrics"],
+        **judged.evaluation.as_json(),
+        **({"subgroups": groups} if groups else {}),
+        "baseline": judged.baseline.as_json()["metrics"],
         "validity": facts["validity"],
         "bundle": str(folder / "bundle"),
         "report": str(folder / "report.html"),

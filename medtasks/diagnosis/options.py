@@ -52,6 +52,8 @@ class DiagnosisOptions(Config):
     """The class or classes, comma-separated, that count as positive; all others become negative."""
     classes: Names = ()
     """Names for the classes, comma-separated, in the order of the labels in the data."""
+    subgroups: Names = ()
+    """Fields, comma-separated, by whose values the measures are told too; numbers cut as in `age:18-40-65`."""
     ignore: Names = ()
     """Columns, comma-separated, that the model must not see."""
     level: float = pydantic.Field(default=0.9, gt=0.5, lt=1)
