@@ -11,7 +11,7 @@ class MedicationSetConfig(Config):
     """Hyper-parameters of `treatment.medication-set`."""
 
     structures: str | None = None
-    """A CSV with the columns ``name`` and ``smiles``: medicines alike in structure then share what is learnt of them."""
+    """A CSV with the columns ``name`` and ``smiles``: medicines alike in structure share what is learnt of them."""
     hidden: int = Field(default=128, ge=2)
     """Width of the hidden layers that all medicines share."""
     layers: int = Field(default=1, ge=1, le=4)
@@ -36,7 +36,7 @@ class MedicationSetConfig(Config):
     """Parts that are left out in turn; the networks of all folds answer together."""
     repeats: int = Field(default=0, ge=0, le=10)
     """How often the parts are drawn anew; 0: three times below 1,000 patients, else once."""
-    penalties: tuple[float, ...] = Field(default=(1.0, 3.0, 10.0, 30.0, 100.0, 300.0), min_length=1)
+    penalties: tuple[float, ...] = Field(default=(1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0), min_length=1)
     """L2 penalties of the logistic regression, of which the best out of fold is taken."""
     choosing: int = Field(default=4000, ge=50)
     """Beyond so many patients the penalty is chosen on a random part of them."""

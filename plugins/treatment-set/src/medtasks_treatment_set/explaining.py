@@ -64,7 +64,8 @@ def _complete(parts: Values, change: Values) -> Values:
     size = np.abs(parts)
     total = size.sum(axis=1, keepdims=True)
     rest = (change - parts.sum(axis=1))[:, None]
-    return parts + np.divide(size, total, out=np.zeros_like(size), where=total > 0) * rest
+    found: Values = parts + np.divide(size, total, out=np.zeros_like(size), where=total > 0) * rest
+    return found
 
 
 def by_field(columns: Values, owners: npt.NDArray[np.int64], fields: int) -> Values:

@@ -164,7 +164,7 @@ class MedicationSet(Model):
         few = 3 if len(rows) < len(features) else self.config.folds
         parts = deal(len(rows), None if groups is None else groups[rows], few, context.rng)
         if len(parts) < 2:
-            return max(self.config.penalties)
+            return float(max(self.config.penalties))
         return choose_penalty(features[rows], targets[rows], parts, self.config.penalties)
 
     def _fit_networks(self, features: Values, targets: Values, groups: Array | None, context: Context) -> Values:

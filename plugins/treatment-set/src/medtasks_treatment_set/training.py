@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from medtasks_treatment_set.network import Shape, build, optimiser
 Array = npt.NDArray[Any]
 ASKED = 512
 """Patients that are answered in one batch."""
+LEAST = 10
+"""Steps between two looks at the fold left out: of few patients a pass is a step or two, and looking takes longer."""
 
 
 @functools.lru_cache(maxsize=2)
@@ -80,8 +83,8 @@ def fit_network(
     """
     keras = load_keras()
     batch = min(config.batch or int(np.clip(len(rest) // 50, 32, 256)), len(rest))
-    steps = max(1, len(rest) // batch)
-    epochs = min(max(config.epochs, -(-config.least_steps // steps)), max(1, config.most_steps // steps))
+    steps = max(LEAST, len(rest) // batch)
+    epochs = min(max(config.epochs * len(rest) // batch, config.least_steps), config.most_steps) // steps
     answers = np.where(np.isfinite(targets), targets, -1).astype(np.float32)
     X = features.astype(np.float32)
     with device.scope():
@@ -93,16 +96,22 @@ def fit_network(
         if structures is not None:
             fresh.described.assign(structures.astype(np.float32))
         _renew(network, fresh)
-        answering = reader(shape, device)
         state = TrainingState(network, context.checkpoint / place if context.checkpoint else None)
-        for epoch in range(state.epoch, epochs):
-            order = np.random.default_rng([seed, epoch]).permutation(rest)
-            for i in range(steps):
-                rows = order[i * batch : (i + 1) * batch]
+        for epoch in range(state.epoch, max(1, epochs)):
+            for rows in _batches(rest, batch, steps, np.random.default_rng([seed, epoch])):
                 network.train_on_batch(X[rows], answers[rows])
-            answering.set_weights(network.get_weights())
-            state.after(epoch, float(losses(ask(answering, X[part]), targets[part]).mean()))
+            state.after(epoch, float(losses(ask(network, X[part]), targets[part]).mean()))
             if epoch - state.best_epoch >= max(3, config.patience * epochs) or context.late():
                 break
         state.restore_best()
         return [np.asarray(weight) for weight in network.get_weights()]
+
+
+def _batches(rest: Codes, batch: int, steps: int, rng: np.random.Generator) -> Iterator[Codes]:
+    """Yield so many batches, going through all rows before one comes again, as near as whole batches allow."""
+    each = len(rest) // batch
+    for step in range(steps):
+        if step % each == 0:
+            order = rng.permutation(rest)
+        start = step % each * batch
+        yield order[start : start + batch]
