@@ -22,7 +22,7 @@ class MedicationSetConfig(Config):
     """Passes over the training patients at most."""
     least_steps: int = Field(default=400, ge=0)
     """Small data get more epochs until training may have this many steps; 0 keeps to `epochs`."""
-    most_steps: int = Field(default=6000, ge=1)
+    most_steps: int = Field(default=2500, ge=1)
     """Large data get fewer epochs, so that training has about this many steps at most."""
     batch: int = Field(default=0, ge=0)
     """Patients per step; 0 takes a fiftieth of them, between 32 and 256."""
@@ -38,5 +38,5 @@ class MedicationSetConfig(Config):
     """How often the parts are drawn anew; 0: three times below 1,000 patients, else once."""
     penalties: tuple[float, ...] = Field(default=(1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0), min_length=1)
     """L2 penalties of the logistic regression, of which the best out of fold is taken."""
-    choosing: int = Field(default=4000, ge=50)
+    choosing: int = Field(default=3000, ge=50)
     """Beyond so many patients the penalty is chosen on a random part of them."""
