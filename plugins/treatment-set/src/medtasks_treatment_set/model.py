@@ -169,7 +169,7 @@ class MedicationSet(Model):
 
     def _fit_networks(self, features: Values, targets: Values, groups: Array | None, context: Context) -> Values:
         """Train the networks of all folds; return (n, medicines) what each said of the patients it had not seen."""
-        from medtasks_treatment_set.training import ask, fit_network, reader
+        from medtasks_treatment_set.training import fit_network
 
         n = len(features)
         repeats = self.config.repeats or (OFTEN if n < FEW else 1)
@@ -180,9 +180,10 @@ class MedicationSet(Model):
         ]
         self._device, self._reader = self._choose(context), None
         shape, unseen = self._shape(features.shape[1], targets.shape[1]), np.zeros_like(targets)
+        half = np.isin(np.arange(n), np.concatenate(deal(n, groups, 2, context.rng)[:1]))
         self.weights = []
         for i, part in enumerate(context.progress.track(jobs, "networks", len(jobs))):
-            weights = fit_network(
+            weights, answers = fit_network(
                 self.config,
                 shape,
                 features,
@@ -190,15 +191,12 @@ class MedicationSet(Model):
                 self.structures,
                 rest=np.setdiff1d(np.arange(n), part),
                 part=part,
+                half=half[part],
                 seed=context.seed * 1000 + i,
                 device=self._device,
                 context=context,
-                place=f"network-{i + 1}",
             )
-            with self._device.scope():
-                network = reader(shape, self._device)
-                network.set_weights(weights)
-                unseen[part] += ask(network, features[part]) / repeats
+            unseen[part] += answers / repeats
             self.weights.append(weights)
         return unseen
 

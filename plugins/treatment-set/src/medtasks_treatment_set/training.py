@@ -71,15 +71,18 @@ def fit_network(
     *,
     rest: Codes,
     part: Codes,
+    half: npt.NDArray[np.bool_],
     seed: int,
     device: Device,
     context: Context,
-    place: str,
-) -> list[Array]:
-    """Train a network on the rows ``rest`` and return the weights with the lowest log-loss on the rows ``part``.
+) -> tuple[list[Array], Values]:
+    """Train a network on the rows ``rest``, until its log-loss on the rows ``part`` no longer falls.
 
-    The seed of each epoch is its own, so that a training that goes on from a checkpoint ends as one that was never
-    interrupted.
+    Returns
+    -------
+    weights, answers
+        Those of the epoch that did best on ``part``; and the log-odds of ``part``, those of each ``half`` from the
+        epoch that did best on the other: an epoch chosen on the very patients would flatter the network.
     """
     keras = load_keras()
     batch = min(config.batch or int(np.clip(len(rest) // 50, 32, 256)), len(rest))
@@ -96,15 +99,22 @@ def fit_network(
         if structures is not None:
             fresh.described.assign(structures.astype(np.float32))
         _renew(network, fresh)
-        state = TrainingState(network, context.checkpoint / place if context.checkpoint else None)
-        for epoch in range(state.epoch, max(1, epochs)):
+        state, unseen = TrainingState(network, None), np.zeros((len(part), shape.medicines))
+        lowest = {True: np.inf, False: np.inf}
+        for epoch in range(max(1, epochs)):
             for rows in _batches(rest, batch, steps, np.random.default_rng([seed, epoch])):
                 network.train_on_batch(X[rows], answers[rows])
-            state.after(epoch, float(losses(ask(network, X[part]), targets[part]).mean()))
+            answer = ask(network, X[part])
+            loss = losses(answer, targets[part])
+            for side in (True, False):
+                here = loss[half != side].mean() if (half != side).any() else loss.mean()
+                if here < lowest[side]:
+                    lowest[side], unseen[half == side] = here, answer[half == side]
+            state.after(epoch, float(loss.mean()))
             if epoch - state.best_epoch >= max(3, config.patience * epochs) or context.late():
                 break
         state.restore_best()
-        return [np.asarray(weight) for weight in network.get_weights()]
+        return [np.asarray(weight) for weight in network.get_weights()], unseen
 
 
 def _batches(rest: Codes, batch: int, steps: int, rng: np.random.Generator) -> Iterator[Codes]:
