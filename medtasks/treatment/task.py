@@ -64,7 +64,7 @@ class Treatment(Task):
     defaults: ClassVar[Mapping[str, str]] = {
         "patients/arm": "treatment.doubly-robust",
         "patients/dose": "treatment.dose",
-        "patients/set": "treatment.medication-set",
+        "patients/set": "treatment.linear-set",
     }
     baselines: ClassVar[Mapping[str, str]] = {
         "patients/arm": "treatment.best-arm",
