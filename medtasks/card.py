@@ -108,18 +108,19 @@ def _subgroups(found: Sequence[Subgroup]) -> list[str]:
 
 
 def _trust(predictor: Predictor, judged: Judged) -> list[tuple[str, str]]:
-    calibration = judged.decision.get("calibration") or {}
-    validity = judged.validity
-    domain = judged.answers["domain"].value_counts(normalize=True) if "domain" in judged.answers else None
-    coverage = judged.evaluation.metrics.get("coverage")
+    decision, validity = judged.decision, judged.validity
+    calibration = decision.get("calibration") or {}
+    each = {"": calibration} if "method" in calibration else calibration
+    cut = f"{decision['threshold']:.3f} by {decision['rule']}" if "threshold" in decision else ""
+    shares: Any = judged.answers["domain"].value_counts(normalize=True) if "domain" in judged.answers else {}
+    coverage, trust = judged.evaluation.metrics.get("coverage"), predictor.trust
     return [
-        ("Calibration", str(calibration.get("method", "")) or ", ".join(f"{k} {v['method']}" for k, v in calibration.items())),
-        ("Threshold", f"{judged.decision['threshold']:.3f} by {judged.decision['rule']}" if "threshold" in judged.decision else ""),
-        ("Sets and intervals", "" if coverage is None or predictor.trust is None
-         else f"made to hold {predictor.trust.level:.0%}, hold {coverage}"),
+        ("Calibration", ", ".join(f"{name} {one['method']}".strip() for name, one in each.items())),
+        ("Threshold", cut),
+        ("Sets and intervals", f"made to hold {trust.level:.0%}, hold {coverage}" if coverage and trust else ""),
         ("Validity", UNTESTED if validity is None else validity.status),
-        ("Applicability domain", "" if domain is None else ", ".join(f"{name} {share:.0%}" for name, share in domain.items())),
-    ]  # fmt: skip
+        ("Applicability domain", ", ".join(f"{name} {share:.0%}" for name, share in shares.items())),
+    ]
 
 
 def _checklist(predictor: Predictor, data: Dataset, judged: Judged, kind: str) -> list[tuple[str, str]]:
@@ -133,7 +134,7 @@ def _checklist(predictor: Predictor, data: Dataset, judged: Judged, kind: str) -
             ("OECD 2, an unambiguous algorithm", f"{predictor.model_id}, seed {predictor.facts['seed']}"),
             (
                 "OECD 3, a defined domain of applicability",
-                "similarity to the nearest training molecule (ECFP4, Tanimoto)",
+                "similarity to the nearest training molecule (ECFP4)",
             ),
             ("OECD 4, goodness of fit, robustness, predictivity", "see Measures: on molecules not trained on"),
             ("OECD 5, a mechanistic interpretation", f"atoms coloured {explained}; mechanism {NOT_REPORTED}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -123,11 +124,10 @@ def _cut(values: pd.Series, name: str, text: str) -> Iterator[tuple[str, npt.NDA
     if not edges or edges != sorted(set(edges)) or not pd.api.types.is_numeric_dtype(values):
         raise UsageError(f"--subgroups: {name}:{text} is no rising list of numbers", hint="as in age:18-40-65")
     bounds = [-np.inf, *edges, np.inf]
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in itertools.pairwise(bounds):
         mask = ((values >= low) & (values < high)).to_numpy()
-        shown = (
-            f"below {high:g}" if low == -np.inf else f"{low:g} and above" if high == np.inf else f"{low:g} to {high:g}"
-        )
+        shown = f"{low:g} and above" if high == np.inf else f"{low:g} to {high:g}"
+        shown = f"below {high:g}" if low == -np.inf else shown
         if mask.any():
             yield shown, mask
     if values.isna().any():

@@ -33,7 +33,8 @@ def test_a_card_of_molecules_has_the_oecds_items(tmp_path: Path) -> None:
 
 def test_subgroups_are_judged_by_themselves(records_csv: Path, tmp_path: Path, cli: Any) -> None:
     asked = ["--subgroups", "ward,age:50"]
-    done = cli("run", "diagnosis", "--data", records_csv, "--model", "linear-record", *asked, "--out", tmp_path / "r", "--json")
+    run = ["run", "diagnosis", "--data", records_csv, "--model", "linear-record", "--json"]
+    done = cli(*run, *asked, "--out", tmp_path / "r")
     assert done.code == 0, done.err
     import json
 
@@ -52,7 +53,12 @@ def test_subgroups_are_judged_by_themselves(records_csv: Path, tmp_path: Path, c
 
 @pytest.mark.parametrize(
     ("asked", "message"),
-    [("wrad", "no field is called 'wrad'"), ("age", "has [0-9]+ values"), ("ward:1-2", "rising list"), ("age:5-2", "rising")],
+    [
+        ("wrad", "no field is called 'wrad'"),
+        ("age", "has [0-9]+ values"),
+        ("ward:1-2", "rising list"),
+        ("age:5-2", "rising"),
+    ],
 )
 def test_subgroups_that_the_data_cannot_make_are_refused(table: pd.DataFrame, asked: str, message: str) -> None:
     data = Dataset(Records.from_table(table[["age", "ward"]]), (table["target"] == "sick").to_numpy().astype(int))

@@ -1,4 +1,4 @@
-"""Coverage of 90 % sets and intervals on exchangeable data, over 20 random splits; and on PneumoniaMNIST's own split."""
+"""Coverage of 90 % sets and intervals on exchangeable data (20 splits), and on PneumoniaMNIST's own split."""
 
 from __future__ import annotations
 
