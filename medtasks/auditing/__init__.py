@@ -1,0 +1,7 @@
+"""Auditing a data set before anything is learnt from it: what would make a result too good, or wrong."""
+
+from medtasks.auditing.findings import CHECKS, SEVERITIES, Finding
+from medtasks.auditing.overview import audit
+from medtasks.auditing.reporting import page, section
+
+__all__ = ["CHECKS", "SEVERITIES", "Finding", "audit", "page", "section"]
