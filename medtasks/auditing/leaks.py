@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.auditing.findings import Amount, Finding, Label, Subject
+from medtasks.auditing.findings import Amount, Finding, Label, Subject, plural
 from medtasks.auditing.probing import LEAST, Told, codes_tell, column_tells, separable
 from medtasks.cases import Records
 
@@ -40,39 +40,54 @@ def from_field(
     coded : whether the values are codes without an order
     """
     for label in subject.labels():
-        for name, truth in label.against_rest(LEAST):
-            mine = values[label.rows]
-            told = codes_tell(mine, truth, subject.seed) if coded else column_tells(mine, truth, subject.seed)
-            if told.auroc >= strong and told.surely(strong - (SURE - SURELY)):
-                return [_leak(what, label, name, told, advice)]
+        mine, probe = values[label.rows], codes_tell if coded else column_tells
+        asked = {name: probe(mine, truth, subject.seed) for name, truth in label.against_rest(LEAST)}
+        clear = {name: told for name, told in asked.items() if _is_clear(told, strong)}
+        if clear:
+            # What marks one of several diseases is a finding; what tells them all apart is the answer.
+            every = len(clear) == len(asked)
+            name = min(clear, key=lambda name: clear[name].auroc) if every else max(
+                clear, key=lambda name: clear[name].auroc
+            )
+            return [_leak(what, label, "" if every else name, clear[name], advice)]
     return []
 
 
+def _is_clear(told: Told, strong: float) -> bool:
+    return told.auroc >= strong and told.surely(strong - (SURE - SURELY))
+
+
 def from_columns(subject: Subject, columns: Values, what: str, advice: str, *, check: str = "leaks") -> list[Finding]:
-    """Ask whether columns together tell a label."""
+    """Ask whether columns together tell a label, or one of several classes."""
     groups = subject.dataset.groups
     for label in subject.labels():
-        best: tuple[Told, str] | None = None
-        for name, truth in label.against_rest(LEAST):
-            own = None if groups is None else groups[label.rows]
-            told = separable(columns[label.rows], truth, own, subject.seed)
-            if told.surely(STRONG) and (best is None or told.auroc > best[0].auroc):
-                best = told, name
-        if best is not None:
-            return [_leak(what, label, best[1], best[0], advice, check)]
+        own = None if groups is None else groups[label.rows]
+        asked = {
+            name: separable(columns[label.rows], truth, own, subject.seed)
+            for name, truth in label.against_rest(LEAST)
+        }
+        clear = {name: told for name, told in asked.items() if told.surely(STRONG)}
+        if clear:
+            name = max(clear, key=lambda name: clear[name].auroc)
+            return [_leak(what, label, name if len(label.classes) > 2 else "", clear[name], advice, check)]
     return []
 
 
 def _leak(what: str, label: Label, name: str, told: Told, advice: str, check: str = "leaks") -> Finding:
-    which = "" if len(label.classes) == 2 else f" {name!r}"
+    """Write a leak; ``name`` is the one class that is told, where not all are."""
     severe = check == "leaks" and told.auroc >= SURE and told.surely(SURELY)
-    title = f"{what} alone tells {label.what}{which} ({told})"
+    title = f"{what} alone tells {label.what}{f' {name!r}' if name else ''} ({told})"
     return Finding("severe" if severe else "warning", check, title[0].upper() + title[1:], advice)
 
 
 def from_records(subject: Subject, records: Records) -> list[Finding]:
     """Ask of each field whether it tells the label, the treatment or the outcome by itself."""
-    found = []
+    found, marks = [], []
+    advice = (
+        "leave the column out (--ignore) unless it is known before the decision and was not made from the answer: "
+        "a later result, a code or an id is no finding"
+    )
+    classes = {repr(name) for label in subject.labels() for name in label.classes if len(label.classes) > 2}
     for field in records.fields:
         column = records.frame[field.name]
         coded = field.type == "category"
@@ -81,12 +96,16 @@ def from_records(subject: Subject, records: Records) -> list[Finding]:
             if coded
             else column.to_numpy(dtype=np.float64, na_value=np.nan)
         )
-        advice = (
-            "leave the column out (--ignore) unless it is known before the decision and was not made from the answer: "
-            "a later result, a code or an id is no finding"
-        )
         mine = from_field(subject, values, f"field {field.name!r}", advice, coded=coded)
-        found += mine or _equals(subject.amounts(), values, field.name, advice)
+        if mine and subject.dataset.classes and any(f"the class {name} (" in mine[0].title for name in classes):
+            marks.append(field.name)
+        else:
+            found += mine or _equals(subject.amounts(), values, field.name, advice)
+    if marks:
+        shown = ", ".join(map(repr, marks[:5])) + (f" and {len(marks) - 5} more" if len(marks) > 5 else "")
+        title = f"{plural(len(marks), 'field')} that each {'tells' if len(marks) == 1 else 'tell'} one of the classes"
+        found.append(Finding("note", "leaks", f"{title} alone: {shown}",
+                             "fine if it is a finding of that disease; else leave it out (--ignore)"))  # fmt: skip
     return found
 
 

@@ -6,7 +6,6 @@ standard error (Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747).
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +19,12 @@ Truth = npt.NDArray[np.bool_]
 LEAST = 10
 """Rows of each kind below which nothing is told: an AUROC of ten against many has a standard error of about .1."""
 MOST = 3000
-"""Rows that a multivariate probe looks at: the standard error is then below .015, and a fit takes a tenth of a second."""
+"""Rows that a multivariate probe looks at: the standard error is then below .015, and a probe takes a tenth of a
+second."""
 FOLDS = 5
-STRENGTH = 0.05
-"""Inverse penalty of the standardised columns: weak enough to find one telling column, strong enough that hundreds of
-useless ones do not drown it."""
+PENALTY = 50.0
+"""Rows' worth of ridge on the standardised columns: weak enough to find one telling column in a hundred rows, strong
+enough that hundreds of useless ones do not drown it."""
 BINS = 32
 """Quantile bins of a number: finer ones hold too few rows of a small table."""
 PRIOR = 2.0
@@ -71,7 +71,11 @@ def _error(found: float, positive: int, negative: int) -> float:
 
 
 def separable(columns: Values, truth: Truth, groups: npt.NDArray[Any] | None = None, seed: int = 0) -> Told:
-    """Say how well all columns together tell, by a cross-validated logistic regression.
+    """Say how well all columns together tell, by a cross-validated linear discriminant.
+
+    Ridge regression of the kind on the columns, which is Fisher's discriminant with a penalty (Hastie, Buja &
+    Tibshirani 1995, doi:10.1214/aos/1176324456): it tells as well as a logistic regression does, in a tenth of the
+    time, since each fold's matrix is the whole one less what is left out.
 
     Parameters
     ----------
@@ -88,27 +92,24 @@ def separable(columns: Values, truth: Truth, groups: npt.NDArray[Any] | None = N
     if not columns.shape[1]:
         return NOTHING
     columns = (columns - columns.mean(axis=0)) / columns.std(axis=0)
+    columns = np.column_stack([columns, np.ones(len(columns))])
     parts = _folds(truth, None if groups is None else groups[rows], seed)
+    answer = truth - truth.mean()
+    whole, moments = columns.T @ columns, columns.T @ answer
+    ridge = PENALTY * np.eye(columns.shape[1])
     found, weights = [], []
     for part in np.unique(parts):
         test = parts == part
         if not all(truth[side].any() and (~truth[side]).any() for side in (test, ~test)):
             continue
-        found.append(area(truth[test], _fitted(columns[~test], truth[~test], columns[test])).auroc)
+        left = columns[test]
+        slope = np.linalg.solve(whole - left.T @ left + ridge, moments - left.T @ answer[test])
+        found.append(area(truth[test], left @ slope).auroc)
         weights.append(int(test.sum()))
     if not found:
         return NOTHING
     mean = float(np.average(found, weights=weights))
     return Told(mean, _error(mean, int(truth.sum()), int((~truth).sum())))
-
-
-def _fitted(train: Values, truth: Truth, test: Values) -> Values:
-    from sklearn.linear_model import LogisticRegression
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a fit that has not converged tells nearly as well
-        model = LogisticRegression(C=STRENGTH, solver="newton-cholesky", max_iter=50, class_weight="balanced")
-        return np.asarray(model.fit(train, truth).decision_function(test))
 
 
 def _sample(truth: Truth, seed: int) -> Codes:
