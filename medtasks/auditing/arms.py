@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from medtasks.auditing.findings import Finding, Label, Subject
 from medtasks.auditing.probing import LEAST, separable
-from medtasks.cases import RecordEncoder, Records
+from medtasks.cases import RecordEncoder, Records, Source
+from medtasks.dataset import Dataset
+from medtasks.treatment.options import TreatmentOptions
+from medtasks.treatment.sources import lost_outcomes
 
 Values = npt.NDArray[np.float64]
 
@@ -81,16 +86,19 @@ def _imbalance(label: Label, columns: Values, names: list[str], lot: bool) -> li
     ]
 
 
-def lost(treatment: npt.NDArray[np.object_], gone: npt.NDArray[np.bool_], ids: list[str]) -> list[Finding]:
-    """Tell whether outcomes are missing more often in one arm than in another (chi-squared test at 0.1 %).
+def lost(source: Source | Dataset, options: Any) -> list[Finding]:
+    """Tell whether outcomes are missing more often in one arm of a table than in another.
 
-    Parameters
-    ----------
-    treatment : (n,) the arm of every row of the source, None where there is none
-    gone : (n,) whether its outcome is missing
+    A data set lacks these rows, so the source is looked at again; by a chi-squared test at 0.1 %.
     """
     from scipy.stats import chi2_contingency
 
+    if not isinstance(options, TreatmentOptions) or isinstance(source, Dataset):
+        return []
+    told = lost_outcomes(source, options)
+    if told is None:
+        return []
+    treatment, gone, ids = told
     known = np.array([arm is not None for arm in treatment], dtype=bool)
     names, own = np.unique(treatment[known].astype(str), return_inverse=True)
     counts = np.array([np.bincount(own, weights=gone[known] == side, minlength=len(names)) for side in (False, True)])

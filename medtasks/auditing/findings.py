@@ -199,11 +199,6 @@ class Subject:
                 return True
         return False
 
-    def same_group(self, rows: Codes) -> bool:
-        """Say whether the data name all these rows as of one patient."""
-        groups = self.dataset.groups
-        return groups is not None and len(set(groups[rows].tolist())) == 1
-
 
 def _received(data: Dataset) -> tuple[Codes, Values]:
     """Return the arm of each row, -1 where it shows none, and its outcome; see `medtasks.causal.received`."""

@@ -46,8 +46,10 @@ def from_field(
         if clear:
             # What marks one of several diseases is a finding; what tells them all apart is the answer.
             every = len(clear) == len(asked)
-            name = min(clear, key=lambda name: clear[name].auroc) if every else max(
-                clear, key=lambda name: clear[name].auroc
+            name = (
+                min(clear, key=lambda name: clear[name].auroc)
+                if every
+                else max(clear, key=lambda name: clear[name].auroc)
             )
             return [_leak(what, label, "" if every else name, clear[name], advice)]
     return []
@@ -63,8 +65,7 @@ def from_columns(subject: Subject, columns: Values, what: str, advice: str, *, c
     for label in subject.labels():
         own = None if groups is None else groups[label.rows]
         asked = {
-            name: separable(columns[label.rows], truth, own, subject.seed)
-            for name, truth in label.against_rest(LEAST)
+            name: separable(columns[label.rows], truth, own, subject.seed) for name, truth in label.against_rest(LEAST)
         }
         clear = {name: told for name, told in asked.items() if told.surely(STRONG)}
         if clear:

@@ -33,20 +33,20 @@ PROPERTIES = ("molecular weight", "heavy atoms", "rings", "hydrogen-bond donors"
 
 
 def properties(molecules: Molecules) -> Values:
-    """Return (n, 9): the `PROPERTIES` of each molecule, by RDKit (g/mol, counts, square Å, share, elementary charges)."""
+    """Return (n, 9): the `PROPERTIES` of each molecule, by RDKit (g/mol, counts, square Å, share, charge)."""
     from rdkit import Chem
-    from rdkit.Chem import rdMolDescriptors as told
+    from rdkit.Chem import rdMolDescriptors
 
     def one(mol: Any) -> tuple[float, ...]:
         return (
-            told._CalcMolWt(mol),
+            rdMolDescriptors._CalcMolWt(mol),
             mol.GetNumHeavyAtoms(),
-            told.CalcNumRings(mol),
-            told.CalcNumHBD(mol),
-            told.CalcNumHBA(mol),
-            told.CalcNumRotatableBonds(mol),
-            told.CalcTPSA(mol),
-            told.CalcFractionCSP3(mol),
+            rdMolDescriptors.CalcNumRings(mol),
+            rdMolDescriptors.CalcNumHBD(mol),
+            rdMolDescriptors.CalcNumHBA(mol),
+            rdMolDescriptors.CalcNumRotatableBonds(mol),
+            rdMolDescriptors.CalcTPSA(mol),
+            rdMolDescriptors.CalcFractionCSP3(mol),
             Chem.GetFormalCharge(mol),
         )
 
@@ -63,7 +63,9 @@ def by_property(subject: Subject, told: Values) -> list[Finding]:
     """Ask whether one simple property tells the label, as it does where decoys were chosen badly."""
     found = []
     for name, values in zip(PROPERTIES, told.T, strict=True):
-        advice = "a model needs no chemistry to tell them apart: choose inactive molecules that are like the active ones"
+        advice = (
+            "a model needs no chemistry to tell them apart: choose inactive molecules that are like the active ones"
+        )
         found += from_field(subject, values, f"the {name}", advice, strong=0.9)
     return [Finding("warning", one.check, one.title, one.advice) for one in found]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,8 +50,16 @@ def audit(dataset: Dataset, folds: Sequence[Fold] = (), seed: int = 0) -> tuple[
     >>> found[0].severity, found[0].title
     ('severe', '2 images equal to another one have a different label')
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
     subject = Subject.of(dataset, folds, seed)
-    found = [*_for_all(subject), *_for_kind(subject)]
+    with threadpool_limits(1):  # the matrices are small: more threads wait for each other
+        found = [*_for_all(subject), *_for_kind(subject)]
+    return ordered(found)
+
+
+def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Put findings in order: the severe ones first."""
     order = {name: i for i, name in enumerate(SEVERITIES)}
     checks = {name: i for i, name in enumerate(CHECKS)}
     return tuple(sorted(found, key=lambda one: (order[one.severity], checks[one.check])))
@@ -112,7 +121,9 @@ def _molecules(subject: Subject, cases: Molecules) -> Iterator[Finding]:
     told = molecules.properties(cases)
     yield from molecules.by_property(subject, told)
     if subject.own:
-        yield from shift.shifts(subject, molecules.shift_columns(cases, told))
+        for one in shift.shifts(subject, molecules.shift_columns(cases, told)):
+            yield replace(one, severity="note", advice="as it should be where the parts hold different scaffolds: the "
+                          "test then asks about new chemistry; else ask how the parts were chosen")  # fmt: skip
 
 
 def _classes(subject: Subject) -> Iterator[Finding]:
@@ -140,8 +151,9 @@ def _classes(subject: Subject) -> Iterator[Finding]:
                 lacking = np.flatnonzero((held == 0) & (counts > 0))
                 if held.sum() and len(lacking):
                     shown = ", ".join(repr(label.classes[code]) for code in lacking[:5])
-                    yield Finding("warning", "classes", f"The {part} part has no case of {shown} ({label.what})",
-                                  "mend the split column, or leave it out and let medtasks split", parts=(part,))  # fmt: skip
+                    title = f"The {part} part has no case of {shown} ({label.what})"
+                    advice = "mend the split column, or leave it out and let medtasks split"
+                    yield Finding("warning", "classes", title, advice, parts=(part,))
 
 
 def _unusable(subject: Subject) -> Iterator[Finding]:

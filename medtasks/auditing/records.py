@@ -33,7 +33,8 @@ TELLING, TOLD = 0.65, 0.9
 def coincidences(records: Records, sets: Sets) -> tuple[Sets, Sets]:
     """Part sets of equal rows into copies and coincidences, such as patients with the same three symptoms."""
     rarity = _rarity(_codes(records))
-    copied, chance = [], []
+    copied: Sets = []
+    chance: Sets = []
     for rows in sets:
         (copied if _is_copy(len(records), rarity[rows[0]]) else chance).append(rows)
     return copied, chance
@@ -78,7 +79,8 @@ def near_pairs(records: Records) -> Pairs:
         return np.empty((0, 2), dtype=np.int64)
     numbers = [i for i, field in enumerate(records.fields) if field.type == "number"]
     frame = records.frame.iloc[keep]
-    scaled = np.column_stack([_scaled(frame.iloc[:, i].to_numpy(dtype=np.float64)) for i in numbers] or [codes[:, :0]])
+    columns = [_scaled(frame.iloc[:, i].to_numpy(dtype=np.float64)) for i in numbers]
+    scaled: Values = np.column_stack(columns) if columns else np.empty((len(keep), 0))
     found = np.concatenate([_in_one_field(codes, scaled, numbers), _in_all(codes, scaled, numbers)])
     if not len(found):
         return found

@@ -17,7 +17,7 @@ COMMON = 0.2
 """Where more than a fifth of the rows have a near twin, being alike is what these data are, not an accident."""
 
 
-def equal(digests: Sequence[Any]) -> Sets:
+def equal(digests: Sequence[Any] | npt.NDArray[Any]) -> Sets:
     """Return the sets of rows with one digest, two rows or more in each."""
     _, own, counts = np.unique(np.asarray(digests), return_inverse=True, return_counts=True)
     rows = np.flatnonzero(counts[own] > 1)
@@ -117,9 +117,7 @@ def _opposite(subject: Subject, sets: Sets, noun: str, how: str, severity: str) 
     ]
 
 
-def _crossing(
-    subject: Subject, sets: Sets, noun: str, how: str, check: str, severity: str
-) -> list[Finding]:
+def _crossing(subject: Subject, sets: Sets, noun: str, how: str, check: str, severity: str) -> list[Finding]:
     torn = [rows for rows in sets if len(_sides(subject, rows)) > 1]
     if not torn:
         return []

@@ -34,7 +34,11 @@ def counted(findings: Sequence[Finding]) -> dict[str, int]:
 
 def section(dataset: Dataset, folds: Sequence[Fold] = (), seed: int = 0) -> Section:
     """Audit a data set for a report: titles and what to do, without naming any row."""
-    return Section("Audit of the data", told(audit(dataset, folds, seed)))
+    try:
+        blocks = told(audit(dataset, folds, seed))
+    except Exception as error:  # a result that took hours must not be lost because a look at strange data failed
+        blocks = [Text(f"The data could not be audited ({type(error).__name__}); `medtasks audit` says more.")]
+    return Section("Audit of the data", blocks)
 
 
 def told(findings: Sequence[Finding]) -> list[Block]:
