@@ -24,6 +24,11 @@ ALIKE, ALIKE_IN_DETAIL = 0.95, 0.85
 """Correlations of two small copies, the mean image taken off, and of their details, above which they are one picture.
 Copies with noise of 2 % of the range, JPEG at quality 50 and other brightness lie above; of PneumoniaMNIST's 17 million
 pairs of different films and the phantom's 320,000 none does."""
+CLOSER, CLOSER_IN_DETAIL = 0.2, 0.3
+"""How much closer than an image's fifth neighbour a copy must be besides, as shares of the distance (1 less the
+correlation): where all images are alike, as digits and cells are, being alike says little."""
+NEIGHBOUR, ASKED = 5, 500
+"""The neighbour that copies do not reach, and of how many images it is looked for."""
 BLUR = 2.0
 """Standard deviation, in pixels of the small copy, of what counts as more than detail."""
 FLAT = 1e-4
@@ -86,15 +91,24 @@ def near_pairs(small: Pixels) -> npt.NDArray[np.int64]:
     kept = small[rows]
     whole = _standard(kept)
     details = _standard(kept - gaussian_filter(kept, (0, BLUR, BLUR)))
+    alike = max(ALIKE, 1 - CLOSER * _usual(whole))
+    fine_enough = max(ALIKE_IN_DETAIL, 1 - CLOSER_IN_DETAIL * _usual(details))
     found = []
     for start in range(0, len(rows), BLOCK):
         block = whole[start : start + BLOCK] @ whole[start:].T
-        one, other = np.nonzero(block > ALIKE)
+        one, other = np.nonzero(block > alike)
         later = other > one
         one, other = one[later] + start, other[later] + start
-        fine = np.einsum("ij,ij->i", details[one], details[other]) > ALIKE_IN_DETAIL
+        fine = np.einsum("ij,ij->i", details[one], details[other]) > fine_enough
         found.append(np.column_stack([rows[one[fine]], rows[other[fine]]]))
     return np.concatenate(found).astype(np.int64)
+
+
+def _usual(flat: Pixels) -> float:
+    """Return the distance (1 less the correlation) at which images usually have their fifth neighbour."""
+    asked = np.random.default_rng(0).permutation(len(flat))[:ASKED]
+    close = np.partition(flat[asked] @ flat.T, -NEIGHBOUR - 1, axis=1)[:, -NEIGHBOUR - 1]  # the first is the image
+    return float(1 - np.median(close))
 
 
 def _standard(images: Pixels) -> Pixels:

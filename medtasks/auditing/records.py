@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -14,12 +16,12 @@ from medtasks.cases import RecordEncoder, Records
 Values = npt.NDArray[np.float64]
 Pairs = npt.NDArray[np.int64]
 
-NEAR = 0.02
-"""Of a field's robust standard deviation: fields that all differ by less than this were copied and retouched."""
-LITTLE = 0.05
-"""The same where all other fields are equal."""
-CHANCE = 0.01
+NEAR = 0.05
+"""Of a field's robust standard deviation: rows whose numbers all differ by less than this were copied and retouched."""
+CHANCE = 0.05
 """Expected number of equal rows below which an equal row is no coincidence."""
+BOUND_UP = 0.7
+"""Share of what fields would say were they independent that they are taken to say: they hang together."""
 MOST = 20_000
 """Rows compared for near copies: beyond them the search in many fields takes minutes, and the first are taken."""
 MOST_PAIRS = 200_000
@@ -32,7 +34,7 @@ TELLING, TOLD = 0.65, 0.9
 
 def coincidences(records: Records, sets: Sets) -> tuple[Sets, Sets]:
     """Part sets of equal rows into copies and coincidences, such as patients with the same three symptoms."""
-    rarity = _rarity(_codes(records))
+    rarity = _rarity(_codes(records)).sum(axis=1)
     copied: Sets = []
     chance: Sets = []
     for rows in sets:
@@ -47,16 +49,13 @@ def _codes(records: Records) -> Pairs:
 
 
 def _rarity(codes: Pairs) -> Values:
-    """Return (n,) the sum of -log of how common each value of a row is."""
-    rarity = np.zeros(len(codes))
-    for column in codes.T:
-        rarity -= np.log(np.bincount(column)[column] / len(column))
-    return rarity
+    """Return (n, fields) minus the logarithm of how common each value is."""
+    columns = [-np.log(np.bincount(column)[column] / len(column)) for column in codes.T]
+    return np.column_stack(columns) if columns else np.zeros(codes.shape)
 
 
-def _is_copy(n: int, rarity: float | np.floating) -> bool:
-    # Fields hang together: half of what they would say were they independent is counted.
-    return bool(n * np.exp(-rarity / 2) < CHANCE)
+def _is_copy(n: int, rarity: Any) -> Any:
+    return n * np.exp(-BOUND_UP * rarity) < CHANCE
 
 
 def chance(subject: Subject, sets: Sets) -> list[Finding]:
@@ -86,13 +85,12 @@ def near_pairs(records: Records) -> Pairs:
         return found
     found = np.unique(np.sort(found, axis=1), axis=0)
     found = found[(codes[found[:, 0]] != codes[found[:, 1]]).any(axis=1)]
-    # How rare a row is, if numbers that lie within NEAR of each other count as equal.
-    coarse = codes.copy()
+    coarse = codes.copy()  # numbers that lie within NEAR of each other count as equal
     for place, i in enumerate(numbers):
         coarse[:, i] = pd.factorize(np.round(scaled[:, place] / (2 * NEAR)), use_na_sentinel=False)[0]
-    rarity = _rarity(coarse)
-    rare = np.array([_is_copy(len(records), min(rarity[one], rarity[other])) for one, other in found], dtype=bool)
-    return np.asarray(found[rare])
+    exact, roughly, equal = _rarity(codes), _rarity(coarse), codes[found[:, 0]] == codes[found[:, 1]]
+    rarity = [np.where(equal, exact[rows], roughly[rows]).sum(axis=1) for rows in found.T]
+    return np.asarray(found[_is_copy(len(records), np.minimum(*rarity))])
 
 
 def _scaled(values: Values) -> Values:
@@ -116,7 +114,7 @@ def _in_one_field(codes: Pairs, scaled: Values, numbers: list[int]) -> Pairs:
         values = scaled[order, place]
         # Neighbours in the order of the field: nearly equal ones lie side by side. A gap (NaN) counts as little.
         with np.errstate(invalid="ignore"):
-            little = ~(np.abs(np.diff(values)) > LITTLE)
+            little = ~(np.abs(np.diff(values)) > NEAR)
         close = (rest[1:] == rest[:-1]) & little & (codes[order[1:], i] != codes[order[:-1], i])
         where = np.flatnonzero(close)[:MOST_PAIRS]
         found.append(np.column_stack([order[where], order[where + 1]]))

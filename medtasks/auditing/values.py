@@ -87,13 +87,16 @@ def _finding(
 
 
 def robust(values: Values) -> Values:
-    """Return (n,) the distance to the median in robust standard deviations (1.4826 median absolute deviations), 0 where
-    they do not spread or the value is missing."""
+    """Return (n,) the distance to the median in robust standard deviations; 0 where nothing spreads, or it is missing.
+
+    The larger of 1.4826 median absolute deviations and of what the middle 80 % say: half of the values may be one.
+    """
     known = np.isfinite(values)
     if not known.any():
         return np.zeros(len(values))
     middle = np.median(values[known])
-    spread = 1.4826 * np.median(np.abs(values[known] - middle))
+    low, high = np.quantile(values[known], (0.1, 0.9))
+    spread = max(1.4826 * np.median(np.abs(values[known] - middle)), (high - low) / 2.563)  # of a normal distribution
     if spread == 0:
         return np.zeros(len(values))
     return np.where(known, np.abs(np.where(known, values, middle) - middle) / spread, 0.0)
