@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -19,8 +17,8 @@ Pairs = npt.NDArray[np.int64]
 NEAR = 0.05
 """Of a field's robust standard deviation: rows whose numbers all differ by less than this were copied and retouched."""
 CHANCE = 0.05
-"""Expected number of equal rows below which an equal row is no coincidence."""
-BOUND_UP = 0.7
+"""Share of what is told of as copies that may be coincidence (a false discovery rate)."""
+BOUND_UP = 0.9
 """Share of what fields would say were they independent that they are taken to say: they hang together."""
 MOST = 20_000
 """Rows compared for near copies: beyond them the search in many fields takes minutes, and the first are taken."""
@@ -33,13 +31,59 @@ TELLING, TOLD = 0.65, 0.9
 
 
 def coincidences(records: Records, sets: Sets) -> tuple[Sets, Sets]:
-    """Part sets of equal rows into copies and coincidences, such as patients with the same three symptoms."""
-    rarity = _rarity(_codes(records)).sum(axis=1)
-    copied: Sets = []
-    chance: Sets = []
-    for rows in sets:
-        (copied if _is_copy(len(records), rarity[rows[0]]) else chance).append(rows)
-    return copied, chance
+    """Part sets of equal rows into copies and coincidences, such as patients with the same three symptoms.
+
+    Those that chance makes least come first, and are copies as long as chance would make a twentieth as many.
+    """
+    if not sets:
+        return [], []
+    by_chance = _equal_by_chance(_codes(records))
+    levels = np.sort(by_chance)
+    expected = np.cumsum(levels) / 2  # each pair is counted from both of its rows
+    own = np.array([by_chance[rows[0]] for rows in sets])
+    order = np.argsort(own, kind="stable")
+    observed = np.cumsum([len(sets[i]) - 1 for i in order])
+    made = expected[np.searchsorted(levels, own[order], side="right") - 1]
+    last = _last(made, observed)
+    return [sets[i] for i in order[:last]], [sets[i] for i in order[last:]]
+
+
+def _equal_by_chance(codes: Pairs) -> Values:
+    """Return (n,) how many rows equal to each one chance makes.
+
+    The larger of two estimates: what the commonness of its values says, and how many rows differ from it in one field
+    only, times how often two rows agree in that field. The second knows how fields hang together.
+    """
+    n = len(codes)
+    found = n * np.exp(-BOUND_UP * _rarity(codes).sum(axis=1))
+    words = _words(codes)
+    whole = np.asarray(np.sum(words, axis=0, dtype=np.uint64))
+    same = _times(whole)
+    for word, column in zip(words, codes.T, strict=True):
+        agree = float(((np.bincount(column) / n) ** 2).sum())
+        if agree < 1:
+            others = _times(whole - word) - same
+            # a row without such neighbours is taken to have as many as others have, one at most
+            found = np.maximum(found, (others + min(1.0, float(others.mean()))) * agree / (1 - agree))
+    return np.asarray(found)
+
+
+def _times(values: npt.NDArray[np.uint64]) -> Pairs:
+    """Return (n,) how often each value stands there."""
+    _, own, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray(counts[own])
+
+
+def _words(codes: Pairs) -> list[npt.NDArray[np.uint64]]:
+    """Return for each field (n,) a random word of 64 bits for each value: rows are compared by sums (Zobrist 1970)."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 2**63, int(column.max()) + 1, dtype=np.uint64)[column] for column in codes.T]
+
+
+def _last(expected: Values, observed: Pairs) -> int:
+    """Return how many of the rarest are told of: the most of which chance makes at most a twentieth."""
+    fine = np.flatnonzero(expected <= CHANCE * observed)
+    return int(fine[-1]) + 1 if len(fine) else 0
 
 
 def _codes(records: Records) -> Pairs:
@@ -54,20 +98,31 @@ def _rarity(codes: Pairs) -> Values:
     return np.column_stack(columns) if columns else np.zeros(codes.shape)
 
 
-def _is_copy(n: int, rarity: Any) -> Any:
-    return n * np.exp(-BOUND_UP * rarity) < CHANCE
-
-
 def chance(subject: Subject, sets: Sets) -> list[Finding]:
-    """Tell of rows that are equal by coincidence, and what no model can get right."""
-    torn = [rows for rows in sets if subject.differ(rows)]
-    if not torn:
-        return []
-    count = sum(map(len, torn))
-    title = f"{plural(count, 'row')} have the fields of another one with a different label, as few fields make likely"
-    together = tuple(subject.ids(rows) for rows in torn)
-    return [Finding("note", "contradictions", title, "no model can tell them apart: add a field that does, or expect "
-                    "errors there", count, tuple(name for ids in together for name in ids), together)]  # fmt: skip
+    """Tell of rows that are equal by coincidence: what no model can get right, and what a split tears apart."""
+    found = []
+    clashing = [rows for rows in sets if subject.differ(rows)]
+    parts = subject.parts if subject.own else None
+    torn = [rows for rows in sets if parts is not None and len(set(parts[rows].tolist())) > 1]
+    for chosen, check, title, advice in (
+        (
+            clashing,
+            "contradictions",
+            "have the fields of another one with a different label, which few or coarse fields make likely",
+            "no model can tell them apart: add a field that does, or expect errors there",
+        ),
+        (
+            torn,
+            "duplicates",
+            "have an equal on another side of the split, which few or coarse fields make likely",
+            "fine if they are different patients; else leave the copies out",
+        ),
+    ):
+        if chosen:
+            together = tuple(subject.ids(rows) for rows in chosen)
+            ids = tuple(name for own in together for name in own)
+            found.append(Finding("note", check, f"{len(ids)} rows {title}", advice, len(ids), ids, together))
+    return found
 
 
 def near_pairs(records: Records) -> Pairs:
@@ -85,12 +140,38 @@ def near_pairs(records: Records) -> Pairs:
         return found
     found = np.unique(np.sort(found, axis=1), axis=0)
     found = found[(codes[found[:, 0]] != codes[found[:, 1]]).any(axis=1)]
-    coarse = codes.copy()  # numbers that lie within NEAR of each other count as equal
+    rarity = _closeness(found, codes, scaled, numbers)
+    order = np.argsort(-rarity, kind="stable")
+    expected = len(keep) ** 2 / 2 * np.exp(-BOUND_UP * rarity[order])
+    return np.asarray(found[order[: _last(expected, np.arange(1, len(order) + 1))]])
+
+
+def _closeness(pairs: Pairs, codes: Pairs, scaled: Values, numbers: list[int]) -> Values:
+    """Return (p,) minus the logarithm of the chance that two rows are as close as each pair, were fields independent.
+
+    That is the chance that all numbers lie as close as the farthest does; where one field alone differs, that the
+    others are equal and this one is as close.
+    """
+    one, other = pairs.T
+    near = _rarity(codes)[one]
+    within = np.full((len(pairs), len(numbers)), np.inf)
     for place, i in enumerate(numbers):
-        coarse[:, i] = pd.factorize(np.round(scaled[:, place] / (2 * NEAR)), use_na_sentinel=False)[0]
-    exact, roughly, equal = _rarity(codes), _rarity(coarse), codes[found[:, 0]] == codes[found[:, 1]]
-    rarity = [np.where(equal, exact[rows], roughly[rows]).sum(axis=1) for rows in found.T]
-    return np.asarray(found[_is_copy(len(records), np.minimum(*rarity))])
+        known = np.sort(scaled[np.isfinite(scaled[:, place]), place])
+        value, gap = scaled[one, place], np.abs(scaled[one, place] - scaled[other, place])
+        both = np.isfinite(gap)
+        span = gap[both] * (1 + 1e-9)  # rounding must not leave the other one out
+        held = np.searchsorted(known, value[both] + span, "right") - np.searchsorted(known, value[both] - span)
+        within[both, place] = near[both, i] = -np.log(np.maximum(held, 1) / len(codes))
+        near[codes[one, i] != codes[other, i], i] *= both[codes[one, i] != codes[other, i]]  # a gap says nothing
+    counted = np.isfinite(within)
+    others = [word for i, word in enumerate(_words(codes)) if i not in numbers]
+    # How many rows besides have the same values of all other fields: so it is known how those hang together.
+    alike = _times(np.sum(others, axis=0, dtype=np.uint64))[one] if others else np.full(len(one), len(codes))
+    rest = -np.log(np.maximum(alike - 2, 0.5) / len(codes)) if others else np.zeros(len(one))
+    farthest = np.where(counted.any(axis=1), within.min(axis=1, initial=np.inf), 0.0)
+    ball = counted.sum(axis=1) * farthest
+    single = (codes[one] != codes[other]).sum(axis=1) == 1
+    return np.asarray(rest + np.where(single, np.maximum(ball, near[:, numbers].sum(axis=1)), ball))
 
 
 def _scaled(values: Values) -> Values:
@@ -103,9 +184,8 @@ def _scaled(values: Values) -> Values:
 
 
 def _in_one_field(codes: Pairs, scaled: Values, numbers: list[int]) -> Pairs:
-    """Find rows equal in all fields but one number, by sums of random words of 64 bits (Zobrist hashing)."""
-    rng = np.random.default_rng(0)
-    words = [rng.integers(0, 2**63, int(column.max()) + 1, dtype=np.uint64)[column] for column in codes.T]
+    """Find rows equal in all fields but one number."""
+    words = _words(codes)
     whole = np.sum(words, axis=0, dtype=np.uint64)
     found = []
     for place, i in enumerate(numbers):
