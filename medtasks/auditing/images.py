@@ -141,7 +141,7 @@ def edges(subject: Subject, looks: Looks) -> list[Finding]:
     return from_columns(
         subject,
         columns,
-        "the four corners of the image",
+        "the four corners of the image alone tell",
         "look at the corners: crop or mask markers and borders, and make sure that the classes were taken the same way",
     )
 
@@ -160,7 +160,7 @@ def form(subject: Subject, images: Images) -> list[Finding]:
     found = []
     for name, values in told.items():
         advice = "the classes were made in different ways: bring all images to one form, and ask what else differs"
-        found += from_field(subject, values, f"the images' {name}", advice, strong=0.9)
+        found += from_field(subject, values, f"the images' {name} alone tells", advice, strong=0.9)
     return found[:1]  # height, width and their ratio say one thing
 
 

@@ -35,7 +35,7 @@ def from_field(
 
     Parameters
     ----------
-    what : how the column is called in the title
+    what : how the title begins, as in "field 'x' alone tells"
     strong : the AUROC from which it is told of; from `SURE` on it is severe
     coded : whether the values are codes without an order
     """
@@ -77,7 +77,7 @@ def from_columns(subject: Subject, columns: Values, what: str, advice: str, *, c
 def _leak(what: str, label: Label, name: str, told: Told, advice: str, check: str = "leaks") -> Finding:
     """Write a leak; ``name`` is the one class that is told, where not all are."""
     severe = check == "leaks" and told.auroc >= SURE and told.surely(SURELY)
-    title = f"{what} alone tells {label.what}{f' {name!r}' if name else ''} ({told})"
+    title = f"{what} {label.what}{f' {name!r}' if name else ''} ({told})"
     return Finding("severe" if severe else "warning", check, title[0].upper() + title[1:], advice)
 
 
@@ -97,7 +97,7 @@ def from_records(subject: Subject, records: Records) -> list[Finding]:
             if coded
             else column.to_numpy(dtype=np.float64, na_value=np.nan)
         )
-        mine = from_field(subject, values, f"field {field.name!r}", advice, coded=coded)
+        mine = from_field(subject, values, f"field {field.name!r} alone tells", advice, coded=coded)
         if mine and subject.dataset.classes and any(f"the class {name} (" in mine[0].title for name in classes):
             marks.append(field.name)
         else:
@@ -142,13 +142,13 @@ def from_names(subject: Subject) -> list[Finding]:
     )
     columns = _words(stems)
     if columns.shape[1]:
-        found = from_columns(subject, columns, "the words in the rows' names", advice, check="names")
+        found = from_columns(subject, columns, "the words in the rows' names tell", advice, check="names")
         if found:
             return found
     numbers = [re.findall(r"\d+", stem) for stem in stems]
     # 15 digits: as many as a float holds exactly
     last = np.array([float(found[-1][-15:]) if found else np.nan for found in numbers])
-    told = from_field(subject, last, "the number in the rows' names", advice, strong=STRONG)
+    told = from_field(subject, last, "the number in the rows' names tells", advice, strong=STRONG)
     return [Finding("note", "names", found.title, found.advice) for found in told]
 
 

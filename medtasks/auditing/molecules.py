@@ -66,7 +66,7 @@ def by_property(subject: Subject, told: Values) -> list[Finding]:
         advice = (
             "a model needs no chemistry to tell them apart: choose inactive molecules that are like the active ones"
         )
-        found += from_field(subject, values, f"the {name}", advice, strong=0.9)
+        found += from_field(subject, values, f"the {name} alone tells", advice, strong=0.9)
     return [Finding("warning", one.check, one.title, one.advice) for one in found]
 
 
