@@ -48,7 +48,7 @@ def write(
     """Write everything into a fresh folder that takes the place of ``folder`` at the end."""
     data, folds = prepared.dataset, prepared.folds
     described = data.take(folds[0].train) if len(folds) == 1 else data
-    page = document.Page(prepared.task, predictor, data, prepared.parts, len(folds), judged, described)
+    page = document.Page(prepared.task, predictor, data, prepared.parts, len(folds), judged, described, folds)
     with bundle.replacing(folder, FILES) as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
         text = card.render(predictor, data, judged, prepared.parts, len(folds))
