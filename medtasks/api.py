@@ -19,6 +19,7 @@ from medtasks.model import Context, Progress, check_device, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
 from medtasks.preparing import name_of, prepare, read
+from medtasks.rerunning import rerun as rerun  # a public function of its own module
 from medtasks.settings import resolve
 from medtasks.task import Evaluation, Judged, Task, load_task
 from medtasks.training import fit

@@ -49,6 +49,8 @@ def write(
     data, folds = prepared.dataset, prepared.folds
     described = data.take(folds[0].train) if len(folds) == 1 else data
     page = document.Page(prepared.task, predictor, data, prepared.parts, len(folds), judged, described, folds)
+    repeatable = _repeatable(prepared.settings)
+    settings = repeatable.model_dump(mode="json", exclude_none=True)
     with bundle.replacing(folder, FILES) as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
         text = card.render(predictor, data, judged, prepared.parts, len(folds))
@@ -56,8 +58,8 @@ def write(
         bundle.save(predictor, fresh / "bundle", report=document.render(page, public=True), card=text)
         metrics = {key: told[key] for key in ("n", "metrics", "targets", "baseline")}
         bundle.write_json(fresh / "metrics.json", metrics)
-        bundle.write_json(fresh / RECORD, {**told, "facts": dict(predictor.facts)})
-        write_settings(_repeatable(prepared.settings), fresh / "config.toml")
+        bundle.write_json(fresh / RECORD, {**told, "settings": settings, "facts": dict(predictor.facts)})
+        write_settings(repeatable, fresh / "config.toml")
         _predictions(prepared, answered).to_csv(fresh / "predictions.csv", index=False)
         origin = prepared.dataset.origin
         for name, rows in (("invalid.csv", origin.invalid), ("remarks.csv", origin.remarks)):
