@@ -1,8 +1,8 @@
 """Tasks for medicine: diagnosis, treatment recommendation, molecular activity; models are plugins.
 
 The public API: `audit` looks at data, `run` and `train` make predictors, `load` reads one back, `predict`, `evaluate`
-and `explain` use one, `rerun` repeats a run, `tasks`, `models` and `datasets` tell what is installed. Plugin authors start at
-`medtasks.model`.
+and `explain` use one, `rerun` repeats a run, `tasks`, `models` and `datasets` tell what is installed. Plugin authors
+start at `medtasks.model`.
 """
 
 from __future__ import annotations
