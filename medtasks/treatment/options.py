@@ -36,6 +36,9 @@ class TreatmentOptions(Config):
     propensity: Names = ()
     """The columns, comma-separated, with each patient's known probability of each treatment, in the order of their
     names; of two treatments that of the second is enough."""
+    truth: Names = ()
+    """For simulated data: the columns, comma-separated, with the true expected outcome under each treatment, in the
+    order of their names. Models never see them; effects are judged by them."""
     arms: Names = ()
     """Names for the treatments, comma-separated, in the order of the values in the data."""
     dose: str | None = None

@@ -38,11 +38,12 @@ class Columns:
     split: str | None
     id: str | None
     propensity: tuple[str, ...]
+    truth: tuple[str, ...]
 
     def special(self) -> set[str]:
         """Return the names of all."""
         named = (self.treatment, self.outcome, self.dose, self.group, self.split, self.id)
-        return {*filter(None, named), *self.propensity}
+        return {*filter(None, named), *self.propensity, *self.truth}
 
 
 def read(source: Source, options: TreatmentOptions, schema: Schema | None = None) -> Dataset:
@@ -138,7 +139,7 @@ class _Told:
 
 
 def _columns(table: pd.DataFrame, options: TreatmentOptions, where: str) -> Columns:
-    for name in (*options.ignore, *options.propensity, *filter(None, [options.within])):
+    for name in (*options.ignore, *options.propensity, *options.truth, *filter(None, [options.within])):
         column(table, name, (), where)
     dose = column(table, options.dose, (), where)
     treatment = None if dose else column(table, options.treatment, TREATMENTS, where)
@@ -161,6 +162,7 @@ def _columns(table: pd.DataFrame, options: TreatmentOptions, where: str) -> Colu
         column(table, options.split, ("split",), where),
         column(table, options.id, ("id",), where),
         options.propensity,
+        options.truth,
     )
 
 
@@ -201,6 +203,8 @@ def _arms(table: pd.DataFrame, columns: Columns, options: TreatmentOptions, wher
     reasons = [reason or ("the row's probabilities of the treatments are none" if bad else None)
                for reason, bad in zip(reasons, unknown, strict=True)]  # fmt: skip
     extra = {} if propensity is None else {"propensity": propensity}
+    if options.truth:
+        extra["truth"] = _truth(table, len(names), options.truth)
     return _Told(asked, names, targets, reasons, extra, notes)
 
 
@@ -232,6 +236,18 @@ def _propensity(
     rows = np.flatnonzero((codes >= 0) & ~bad)
     bad[rows[found[rows, codes[rows]] <= 0]] = True  # what was impossible was received
     return found, bad, ("The probabilities of the treatments are known (as the user says).",)
+
+
+def _truth(table: pd.DataFrame, arms: int, columns: tuple[str, ...]) -> npt.NDArray[np.float64]:
+    if len(columns) != arms:
+        raise UsageError(f"--truth names {len(columns)} columns for {arms} treatments", hint="name one for each")
+    found = np.column_stack([numbers(table[name]).to_numpy() for name in columns])
+    if not np.isfinite(found).all():
+        row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
+        raise DataError(
+            f"row {row + 1}: the true outcome is no number", hint="fill the columns of --truth in every row"
+        )
+    return found
 
 
 def _doses(table: pd.DataFrame, columns: Columns) -> _Told:

@@ -33,6 +33,7 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "minimise": (ARM,),
     "randomised": (ARM,),
     "propensity": (ARM,),
+    "truth": (ARM,),
     "arms": (ARM,),
     "dose": (DOSE,),
     "within": (DOSE,),
@@ -139,6 +140,10 @@ class Treatment(Task):
             known = np.zeros(targets.shape)
             known[:, places] = extra["propensity"]
             extra["propensity"] = known
+        if "truth" in extra:
+            wide = np.full(targets.shape, np.nan)
+            wide[:, places] = extra["truth"]
+            extra["truth"] = wide
         return replace(dataset, targets=targets, names=outputs.names, kinds=outputs.kinds, extra=extra)
 
     def accepts(self, dataset: Dataset) -> str:

@@ -77,6 +77,16 @@ def test_chances_by_lot_or_by_column_are_kept(table: pd.DataFrame) -> None:
     assert "chance" not in [field.name for field in read(table, options(propensity=("chance",))).cases.fields]  # type: ignore[attr-defined]
 
 
+def test_the_truth_of_simulated_data_is_for_judging_alone(table: pd.DataFrame) -> None:
+    data = read(table.assign(mu0=1.0, mu1=2.0), options(truth=("mu0", "mu1")))
+    assert (data.extra["truth"] == [1.0, 2.0]).all()
+    assert not {"mu0", "mu1"} & {field.name for field in data.cases.fields}  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="1 columns for 2"):
+        read(table.assign(mu0=1.0), options(truth=("mu0",)))
+    with pytest.raises(DataError, match="true outcome is no number"):
+        read(table.assign(mu0=1.0, mu1=""), options(truth=("mu0", "mu1")))
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
