@@ -11,7 +11,7 @@ from medtasks.report.blocks import Block, Figure, Row, Section, Table, Text
 from medtasks.task import Judged
 from medtasks.treatment import policies
 from medtasks.treatment.effects import ABSTAIN, INSUFFICIENT, RECOMMEND, TIED, Z
-from medtasks.treatment.questions import Asked
+from medtasks.treatment.questions import Asked, pair_column
 
 SHOWN = 12
 MEANS = {
@@ -68,10 +68,10 @@ def _arms(judged: Judged, scores: causal.Scores) -> list[Block]:
         bars[name] = (mean, mean - error, mean + error)
         rows.append([name, str(len(seen)), f"{seen.mean():.4g}" if len(seen) else "", _interval(mean, error)])
     pairs = []
-    for a, one in enumerate(data.names):
+    for a in range(len(data.names)):
         for b in range(a + 1, len(data.names)):
             gap = scores.values[:, a] - scores.values[:, b]
-            pairs.append([f"{one} vs {data.names[b]}", _interval(float(gap.mean()), _reach(gap))])
+            pairs.append([pair_column(data.names, a, b), _interval(float(gap.mean()), _reach(gap))])
     better = "less" if Asked.of(data.kinds).minimise else "more"
     return [
         Table(
@@ -103,9 +103,9 @@ def _told(judged: Judged) -> list[Block]:
             Table(["Treatment", "Clearly recommended to"], [[str(name), str(count)] for name, count in best.items()])
         )
     bars = {}
-    for a, one in enumerate(judged.data.names):
+    for a in range(len(judged.data.names)):
         for b in range(a + 1, len(judged.data.names)):
-            name = f"{one} vs {judged.data.names[b]}"
+            name = pair_column(judged.data.names, a, b)
             low, high = answers[f"{name}_low"], answers[f"{name}_high"]
             bars[name] = [len(low.dropna()), int((low > 0).sum()), int((high < 0).sum())]
     blocks.append(

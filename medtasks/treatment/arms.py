@@ -16,7 +16,7 @@ from medtasks.report.blocks import Section
 from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment import policies
 from medtasks.treatment.effects import ABSTAIN, INSUFFICIENT, RECOMMEND, TIED, Z, calibrate, choose, critical, effects
-from medtasks.treatment.questions import LEAST, Asked, Question, check_numbers
+from medtasks.treatment.questions import LEAST, Asked, Question, check_numbers, pair_column
 from medtasks.treatment.safety import ALLERGIC, SEPARATOR, allergens
 from medtasks.treatment.support import Support, supported
 
@@ -167,15 +167,6 @@ class Arm(Question):
         """Count patients and those of each arm."""
         given = np.bincount(causal.received(dataset)[0], minlength=len(dataset.names))
         return {"patients": len(dataset), **{name: int(n) for name, n in zip(dataset.names, given, strict=True)}}
-
-
-def pair_column(names: tuple[str, ...], a: int, b: int) -> str:
-    """Name the column with the effect of one arm minus another.
-
-    >>> pair_column(("aspirin", "placebo"), 0, 1)
-    'aspirin vs placebo'
-    """
-    return f"{names[a]} vs {names[b]}"
 
 
 def _against(

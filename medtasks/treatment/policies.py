@@ -16,7 +16,8 @@ from medtasks.dataset import Dataset
 from medtasks.evaluation.bootstrap import Measure, Weights, resample
 from medtasks.task import Evaluation, Judged
 from medtasks.treatment.effects import RECOMMEND
-from medtasks.treatment.questions import Asked
+from medtasks.treatment.questions import Asked, pair_column
+from medtasks.trust import Held, means
 
 Values = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -40,7 +41,7 @@ def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
     gain = sign * (scores[rows, chosen] - scores[rows, standard])
     clear = (answers["decision"] == RECOMMEND).to_numpy(dtype=np.float64)
     order = np.argsort(-answers["benefit"].where(chosen != standard, 0.0).fillna(0.0).to_numpy(), kind="stable")
-    truth, covered = _against_truth(data, answers)
+    truth = _against_truth(data, answers)
 
     def statistic(weights: Weights) -> dict[str, Values]:
         total = weights.sum(axis=1)
@@ -52,9 +53,9 @@ def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
             "qini": _qini(gain[order], weights[:, order]),
             "recommended": weights @ clear / total,
         }
-        if truth is not None and covered is not None:
-            found["pehe"] = np.sqrt(weights @ truth / total)
-            found["coverage"] = weights @ covered / total
+        told = means(truth, weights)
+        if "pehe" in told:
+            found |= {"pehe": np.sqrt(told["pehe"]), "coverage": told["coverage"]}
         return found
 
     return Evaluation(len(data), resample(statistic, len(data), data.groups, seed))
@@ -118,17 +119,22 @@ def _qini(gain: Values, weights: Weights) -> Values:
     return np.asarray((share * (height + before) / 2).sum(axis=1) - height[:, -1] / 2)
 
 
-def _against_truth(data: Dataset, answers: pd.DataFrame) -> tuple[Values | None, Values | None]:
-    """Return (n,) mean squared errors of the effects and (n,) shares of intervals that hold the truth."""
+def _against_truth(data: Dataset, answers: pd.DataFrame) -> Held:
+    """Return (n,) mean squared errors of the effects and shares of intervals that hold, of patients who have any."""
     truth = data.extra.get("truth")
     if truth is None:
-        return None, None
+        return {}
     squares, held = [], []
     for a in range(len(data.names)):
         for b in range(a + 1, len(data.names)):
-            name, true = f"{data.names[a]} vs {data.names[b]}", truth[:, a] - truth[:, b]
+            name, true = pair_column(data.names, a, b), truth[:, a] - truth[:, b]
             said = answers[name].to_numpy(dtype=np.float64)
             low, high = (answers[f"{name}_{end}"].to_numpy(dtype=np.float64) for end in ("low", "high"))
-            squares.append(np.where(np.isfinite(said), (said - true) ** 2, true**2))
-            held.append(np.where(np.isfinite(said), (low <= true) & (true <= high), True))
-    return np.mean(squares, axis=0), np.mean(held, axis=0)
+            squares.append((said - true) ** 2)
+            held.append(np.where(np.isfinite(said), (low <= true) & (true <= high), np.nan))
+    known: npt.NDArray[np.bool_] = np.asarray(np.isfinite(squares).any(axis=0))
+    count = np.maximum(np.isfinite(squares).sum(axis=0), 1)
+    return {
+        "pehe": (np.nansum(squares, axis=0) / count, known),
+        "coverage": (np.nansum(held, axis=0) / count, known),
+    }

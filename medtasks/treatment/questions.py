@@ -129,3 +129,12 @@ def check_numbers(raw: npt.NDArray[Any], shapes: Sequence[tuple[int, ...]], mean
         raise ValueError(f"predict returned {raw.shape}, not {meaning}: {' or '.join(map(str, shapes))}")
     if not np.isfinite(raw).all():
         raise ValueError("predict returned values that are not finite")
+
+
+def pair_column(names: tuple[str, ...], a: int, b: int) -> str:
+    """Name the column with the effect of one arm minus another.
+
+    >>> pair_column(("aspirin", "placebo"), 0, 1)
+    'aspirin vs placebo'
+    """
+    return f"{names[a]} vs {names[b]}"
