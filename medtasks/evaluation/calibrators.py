@@ -17,8 +17,10 @@ from scipy.special import expit, logit
 Values = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 Method = Literal["auto", "none", "temperature", "platt", "isotonic"]
-TINY = 1e-6
-"""Probabilities are kept so far from 0 and 1: a logarithm must stay finite."""
+TINY = 1e-12
+"""Probabilities are kept so far from 0 and 1: a logarithm must stay finite, and no two cases be made alike."""
+STEEPEST = 5.0
+"""Log-odds are stretched or shrunk by no more than this."""
 LEAST = 30
 """Cases below which nothing is calibrated: a slope would be noise."""
 MANY = 1000
@@ -108,14 +110,20 @@ def _fit(method: str, probabilities: Values, targets: Codes) -> Calibrator:
 
 
 def _temperature(probabilities: Values, targets: Codes) -> float:
+    """Fit to targets drawn in from 0 and 1, as Platt does: cases that are all decided rightly make nothing certain."""
     from scipy.optimize import minimize_scalar
 
+    classes = probabilities.shape[1]
     logs, rows = np.log(np.clip(probabilities, TINY, 1)), np.arange(len(targets))
+    doubt = (1 / (np.bincount(targets, minlength=classes) + 2))[targets]
+    aim = np.repeat((doubt / max(1, classes - 1))[:, None], classes, axis=1)
+    aim[rows, targets] = 1 - doubt
 
     def loss(exponent: float) -> float:
-        return float(-np.log(np.clip(_softmax(logs / np.exp(exponent))[rows, targets], TINY, 1)).mean())
+        return float(-(aim * np.log(np.clip(_softmax(logs / np.exp(exponent)), TINY, 1))).sum(axis=1).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+    edge = np.log(STEEPEST)
+    return float(np.exp(minimize_scalar(loss, bounds=(-edge, edge), method="bounded").x))
 
 
 def _platt(scores: Values, truth: Values) -> list[float]:
@@ -131,7 +139,9 @@ def _platt(scores: Values, truth: Values) -> list[float]:
         off = expit(said) - aim
         return value, np.array([(off * scores).mean(), off.mean()])
 
-    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(1e-3, None), (None, None)])
+    found = minimize(
+        loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(1 / STEEPEST, STEEPEST), (None, None)]
+    )
     return [float(value) for value in found.x]
 
 

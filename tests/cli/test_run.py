@@ -296,6 +296,7 @@ def test_rows_that_cannot_be_used_are_listed(cli: Cli, table: pd.DataFrame, tmp_
 
 
 WAITS = """
+import time
 from acme_base import It as Base
 class It(Base):
     def fit(self, train, valid, *, context):

@@ -36,6 +36,17 @@ def test_what_is_true_is_left_alone() -> None:
     assert sum(fit(*draw(300, seed)).method == "none" for seed in range(10)) >= 7
 
 
+def test_cases_that_are_all_decided_rightly_make_nothing_certain() -> None:
+    rng = np.random.default_rng(0)
+    targets = np.arange(68) % 2
+    second = expit(np.where(targets == 1, 3.0, -3.0) + rng.normal(0, 0.5, 68))
+    said = np.column_stack([1 - second, second])
+    for method in ("auto", "temperature", "platt"):
+        new = fit(said, targets, method)(np.array([[0.4, 0.6], [0.999, 0.001], [1e-5, 1 - 1e-5]]))[:, 1]  # type: ignore[arg-type]
+        assert 0.5 < new[0] < 0.95
+        assert 0 < new[1] < new[0] < new[2] < 1  # and no two cases alike
+
+
 def test_too_few_cases_and_one_class_are_left_alone() -> None:
     said, targets = draw(20, 0, 5.0)
     assert fit(said, targets).method == "none"
