@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medtasks import bundle, document, pipeline, record, registry
+from medtasks import bundle, comparing, document, pipeline, record, registry
 from medtasks.cases import Cases, Source
+from medtasks.compared import Compared
 from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
 from medtasks.evaluation.shift import Validity, drifted
@@ -239,6 +241,63 @@ def evaluate(
     if out is not None:
         summary["report"] = str(_write(Path(out), predictor, judged, summary))
     return Evaluated(evaluation, baseline, answers, summary)
+
+
+def compare(
+    task: str,
+    data: Source | Dataset | None = None,
+    *,
+    models: Sequence[str],
+    repeats: int = 5,
+    folds: int = 5,
+    config: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Compared:
+    """Compare models on the same repeated folds, by the task's headline measure; see `medtasks.evaluation.compare`.
+
+    Parameters
+    ----------
+    task, data
+        As in `run`; a split that the data have is not used.
+    models
+        As `models` lists them. The task's baseline is compared too.
+    repeats, folds
+        How often the data are dealt anew (with ``seed``, ``seed + 1`` ...), and into how many folds.
+    config
+        Hyper-parameters by model, as in ``{"linear-record": {"strengths": (0.1,)}}``.
+    out
+        A folder for a report, the scores and a record; nothing is written where None.
+    resume
+        Use the fits of an interrupted comparison with the same settings, data and ``out``.
+    options
+        The task's own options, as in `run`.
+
+    Returns
+    -------
+    Compared
+        With ``failures`` where a model failed; such a model is not in the comparison.
+
+    Raises
+    ------
+    MedtasksError
+        If a model does not fit the data, or every model failed.
+
+    Examples
+    --------
+    >>> found = compare("diagnosis", "breast-cancer", models=["linear-record"], repeats=1, folds=3)
+    >>> found.comparison.leaders
+    ('diagnosis.linear-record',)
+    """
+    place = None if out is None else Path(out).expanduser()
+    comparing.check_out(place)
+    values = {"task": task, "options": options, "seed": seed, "device": device, "folds": folds}
+    entrants = comparing.enter(resolve(values), data, models, repeats, config or {}, progress=progress)
+    return comparing.run(entrants, out=place, resume=resume, progress=progress)
 
 
 def tasks() -> list[registry.Entry]:
