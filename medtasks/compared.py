@@ -20,6 +20,8 @@ from medtasks.report.blocks import Block, Bullets, Figure, Section, Table, Text
 RECORD = "compare.json"
 FILES = (RECORD, "report.html", "scores.csv")
 """What stands in a comparison's folder; the first always does."""
+LEAST_P = 0.001
+"""Smaller p-values are only said to be: their tails rest on assumptions that no data can check."""
 _METHOD = (
     "Every model was fitted on the same folds, with the same seed, and judged on the same cases. The folds of repeated "
     "cross-validation share most of their training cases, so that values on them are not independent: the variance of "
@@ -30,7 +32,7 @@ _METHOD = (
 )
 _LIMITS = (
     "Models that cannot be told apart need not be alike: more cases may tell them apart.",
-    "What is compared is a way to make a model on data like these, with the settings below; not one fitted model.",
+    "What is compared is a way to make a model on data like these, with these settings; not one fitted model.",
     "Other data (another hospital, another assay) may put the models in another order.",
 )
 
@@ -211,7 +213,7 @@ class Compared:
         share = f", partial eta squared {anova.effect:.2f}" if anova.effect is not None else ""
         return (
             f"Whether any model differs: F({anova.between:.1f}, {anova.within:.1f}) = {anova.f:.2f}, "
-            f"p {probability(anova.p)} (epsilon {anova.epsilon:.2f}){share}."
+            f"p {'= ' if anova.p >= LEAST_P else ''}{probability(anova.p)} (epsilon {anova.epsilon:.2f}){share}."
         )
 
     def _further(self) -> Table:
@@ -226,9 +228,13 @@ class Compared:
     def _made(self) -> list[Block]:
         facts = self.facts
         rows = [
-            ["Data", str(facts["data"])],
+            ["Data", Path(facts["data"]).name or facts["data"]],
             ["SHA-256 of the cases", facts["sha256"]],
             ["Cases", str(facts["n"])],
+            [
+                "Patients or groups, each whole in a fold",
+                "not named" if facts["groups"] is None else str(facts["groups"]),
+            ],
             ["Folds", f"{facts['repeats']} x {facts['folds']}, seeds from {facts['seed']}"],
             ["Test over training cases", f"{self.comparison.ratio:.3f}"],
             *[[f"Option {key}", str(value)] for key, value in facts["options"].items() if value not in ((), [])],
@@ -252,7 +258,7 @@ def probability(p: float) -> str:
     >>> probability(0.0312), probability(1e-9)
     ('0.031', '< 0.001')
     """
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+    return f"{p:.3f}" if p >= LEAST_P else f"< {LEAST_P}"
 
 
 def _bar(found: Measure) -> tuple[float, float, float]:

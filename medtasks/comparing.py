@@ -265,6 +265,7 @@ def _compared(
         "task": first.task.name,
         "data": first.settings.data,
         "n": len(first.dataset),
+        "groups": None if first.dataset.groups is None else len(set(first.dataset.groups.tolist())),
         "sha256": first.dataset.digest(),
         "baseline": entrants.baseline,
         "repeats": len(entrants.folds),

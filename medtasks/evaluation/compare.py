@@ -18,6 +18,7 @@ folds and n - 1 degrees of freedom. All that stands here uses the corrected fact
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -204,10 +205,17 @@ def _pair(first: str, second: str, one: Values, other: Values, factor: float, mo
     freedom = len(differences) - 1
     if spread <= _SAME * abs(mean):  # the same on every fold: nothing is left to chance
         return Pair(first, second, Measure(mean, mean, mean), None, 0.0 if mean else 1.0)
-    error = np.sqrt(factor) * spread / np.sqrt(2)  # the studentised range is about means, not their differences
-    reach = float(studentized_range.ppf(LEVEL, models, freedom) * error)
+    error = float(np.sqrt(factor / 2)) * spread  # the studentised range is about means, not their differences
+    reach = _critical(models, freedom) * error
     p = float(np.clip(studentized_range.sf(abs(mean) / error, models, freedom), 0, 1))
     return Pair(first, second, Measure(mean, mean - reach, mean + reach), mean / spread, p)
+
+
+@functools.cache  # an integral, the same for every pair
+def _critical(models: int, freedom: int) -> float:
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(LEVEL, models, freedom))
 
 
 def _anova(table: Values, factor: float) -> Anova:
