@@ -140,10 +140,10 @@ class Compared:
 
     def report(self, origin: Origin, not_for: tuple[str, ...]) -> str:
         """Return the report as HTML."""
-        facts = self.facts
+        facts, count = self.facts, len(self.comparison.means)
         lead = [
             self.verdict,
-            f"{len(self.comparison.means)} models on {facts['n']} cases: {facts['repeats']} times "
+            f"{count} model{'' if count == 1 else 's'} on {facts['n']} cases: {facts['repeats']} times "
             f"{facts['folds']}-fold cross-validation, judged by {outcome.label(self.measure)}"
             f"{' (lower is better)' if self.measure in outcome.LOWER_IS_BETTER else ''}.",
             *(f"{failure.error().message}. The comparison leaves it out." for failure in self.failures),

@@ -24,7 +24,7 @@ from medtasks.evaluation import metrics
 from medtasks.evaluation.bootstrap import Measure, points_only
 from medtasks.evaluation.compare import compare
 from medtasks.evaluation.splits import Fold, Plan
-from medtasks.model import Context, Model, Progress, configure, model_class
+from medtasks.model import Context, Model, Progress, check_device, configure, model_class
 from medtasks.preparing import Prepared, answering, gather
 from medtasks.settings import Settings
 from medtasks.task import Task, choose_model
@@ -140,7 +140,7 @@ def run(
     first = entrants.ready[0]
     if out is not None:
         bundle.check_target(out, FILES)
-    journal = _Journal(out, _key(entrants), resume)
+    journal = _Journal(out, {} if out is None else _key(entrants), resume)
     try:
         done, failures = _fit_all(entrants, journal, progress or Progress())
     finally:
@@ -165,18 +165,26 @@ def check_out(out: Path | None) -> None:
 
 def _names(task: Task, kind: str, models: Sequence[str], baseline: str, device: str) -> dict[str, type[Model]]:
     """Return the class of each model by its full name, the baseline last where it was not named."""
-    own, found, seen = registry.find("model", baseline), dict[str, type[Model]](), set[tuple[str, str]]()
+    own, found = model_class(baseline), dict[str, type[Model]]()
     for name in models:
-        entry = registry.find("model", choose_model(task, kind, name))
-        key = (entry.distribution, entry.name)
-        if key in seen:
-            raise UsageError(f"the model {entry.name} is named twice", hint="name each model once")
-        seen.add(key)
-        mine = key == (own.distribution, own.name)
-        # The baseline computes on the CPU, wherever the others do.
-        full, cls = answering(task, kind, name, "cpu" if mine else device)
-        found[baseline if mine else full] = cls
-    return found if baseline in found else {**found, baseline: model_class(baseline)}
+        full, cls = answering(task, kind, name)
+        if _same(full, cls, baseline, own):
+            full = baseline  # which computes on the CPU, wherever the others do
+        else:
+            check_device(cls, full, device)
+        if any(_same(full, cls, *other) for other in found.items()):
+            raise UsageError(f"the model {_plain(full)} is named twice", hint="name each model once")
+        found[full] = cls
+    return {**found, baseline: own} if baseline not in found else found
+
+
+def _same(one: str, cls: type[Model], other: str, theirs: type[Model]) -> bool:
+    """Say whether two names, of which one may say the distribution, are of one model."""
+    return cls is theirs and _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    return name.rpartition(":")[2]
 
 
 def _configs(

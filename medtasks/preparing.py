@@ -50,7 +50,8 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
         Whatever would make the run fail later.
     """
     task, options, dataset, source = gather(settings, data, [settings.model], progress=progress)
-    model_id, model = answering(task, task.accepts(dataset), settings.model, settings.device)
+    model_id, model = answering(task, task.accepts(dataset), settings.model)
+    check_device(model, model_id, settings.device)
     if data is None and settings.data is None and settings.model is None:
         settings = settings.model_copy(update={"set": {**task.demo_config, **settings.set}})
     config = configure(model, settings.set, model_id)
@@ -90,8 +91,8 @@ def gather(
     return task, options, dataset, name_of(source)
 
 
-def answering(task: Task, kind: str, name: str | None, device: str) -> tuple[str, type[Model]]:
-    """Return the full name and the class of a model that takes ``kind`` and runs on ``device``; the default where None.
+def answering(task: Task, kind: str, name: str | None) -> tuple[str, type[Model]]:
+    """Return the full name and the class of a model that takes ``kind`` of cases; the default where None is named.
 
     Raises
     ------
@@ -105,7 +106,6 @@ def answering(task: Task, kind: str, name: str | None, device: str) -> tuple[str
             f"the model {model_id} takes {model.accepts} for {model.task}, not {kind} for {task.name}",
             hint="`medtasks models` tells which model takes what",
         )
-    check_device(model, model_id, device)
     return model_id, model
 
 
