@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medtasks import bundle, comparing, document, pipeline, record, registry
+from medtasks import auditing, bundle, document, pipeline, record, registry, subgroups
 from medtasks.cases import Cases, Source
-from medtasks.compared import Compared
+from medtasks.comparing import compare as compare  # a public function of its own module
 from medtasks.dataset import Dataset
-from medtasks.errors import UsageError
+from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.shift import Validity, drifted
 from medtasks.model import Context, Progress, check_device, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
 from medtasks.preparing import name_of, prepare, read
+from medtasks.rerunning import rerun as rerun  # likewise
 from medtasks.settings import resolve
-from medtasks.task import Evaluation, Judged, Task
+from medtasks.task import Evaluation, Judged, Task, load_task
 from medtasks.training import fit
 
 AnyBundle = Predictor | str | Path
@@ -237,67 +237,85 @@ def evaluate(
         baseline,
         _explainer(predictor, dataset.cases, context),
         validity=validity,
+        subgroups=tuple(subgroups.measure(task, dataset, answers, getattr(chosen, "subgroups", ()), seed)),
     )
     if out is not None:
         summary["report"] = str(_write(Path(out), predictor, judged, summary))
     return Evaluated(evaluation, baseline, answers, summary)
 
 
-def compare(
+@dataclass(frozen=True)
+class Audit:
+    """What an audit of a data set found; ``summary`` is the object that ``--json`` prints."""
+
+    findings: tuple[auditing.Finding, ...]
+    summary: dict[str, Any]
+
+    @property
+    def severe(self) -> tuple[auditing.Finding, ...]:
+        """Those that make a result on these data worthless."""
+        return tuple(one for one in self.findings if one.severity == "severe")
+
+
+def audit(
     task: str,
-    data: Source | Dataset | None = None,
+    data: Source | Dataset,
     *,
-    models: Sequence[str],
-    repeats: int = 5,
-    folds: int = 5,
-    config: Mapping[str, Mapping[str, Any]] | None = None,
-    seed: int = 0,
-    device: str = "auto",
     out: str | Path | None = None,
-    resume: bool = False,
+    seed: int = 0,
     progress: Progress | None = None,
     **options: Any,
-) -> Compared:
-    """Compare models on the same repeated folds, by the task's headline measure; see `medtasks.evaluation.compare`.
+) -> Audit:
+    """Look for what would make a result on data too good or wrong, before anything is learnt from them.
 
     Parameters
     ----------
-    task, data
-        As in `run`; a split that the data have is not used.
-    models
-        As `models` lists them. The task's baseline is compared too.
-    repeats, folds
-        How often the data are dealt anew (with ``seed``, ``seed + 1`` ...), and into how many folds.
-    config
-        Hyper-parameters by model, as in ``{"linear-record": {"strengths": (0.1,)}}``.
+    task, data, options
+        As in `run`. A split of the data's own is looked at; no other is made.
     out
-        A folder for a report, the scores and a record; nothing is written where None.
-    resume
-        Use the fits of an interrupted comparison with the same settings, data and ``out``.
-    options
-        The task's own options, as in `run`.
-
-    Returns
-    -------
-    Compared
-        With ``failures`` where a model failed; such a model is not in the comparison.
+        An HTML file that names the rows by their ids; nothing is written where None.
+    seed
+        For the probes' folds and samples.
 
     Raises
     ------
-    MedtasksError
-        If a model does not fit the data, or every model failed.
+    DataError
+        If the data cannot be read, or ``out`` is a folder.
 
     Examples
     --------
-    >>> found = compare("diagnosis", "breast-cancer", models=["linear-record"], repeats=1, folds=3)
-    >>> found.comparison.leaders
-    ('diagnosis.linear-record',)
+    >>> audit("diagnosis", "breast-cancer").severe
+    ()
     """
-    place = None if out is None else Path(out).expanduser()
-    comparing.check_out(place)
-    values = {"task": task, "options": options, "seed": seed, "device": device, "folds": folds}
-    entrants = comparing.enter(resolve(values), data, models, repeats, config or {}, progress=progress)
-    return comparing.run(entrants, out=place, resume=resume, progress=progress)
+    start = time.time()
+    asked = load_task(task)
+    chosen = checked(asked.Options, options, f"option of {asked.name}")
+    if out is not None and Path(out).is_dir():
+        raise DataError(f"{str(out)!r} is a folder", hint="name a file, as in -o audit.html")
+    dataset = read(asked, data, chosen, seed=seed, progress=progress)
+    asked.check_options(chosen, data, dataset)
+    found = [*auditing.audit(dataset, seed=seed), *auditing.lost(data, chosen)]
+    try:
+        asked.check_trainable(dataset)
+    except DataError as error:
+        advice = error.hint or "give more data"
+        found.append(auditing.Finding("severe", "unusable", f"Nothing can be learnt: {error.message}", advice))
+    findings = auditing.ordered(found)
+    summary = {
+        "task": asked.name,
+        "data": name_of(data),
+        "n": len(dataset),
+        "counts": auditing.counted(findings),
+        "findings": [one.as_json() for one in findings],
+        "report": None if out is None else str(out),
+        "seconds": round(time.time() - start, 1),
+        "seed": seed,
+    }
+    if out is not None:
+        name = dataset.origin.title or Path(dataset.origin.source).name or dataset.origin.source
+        text = auditing.page(asked.title, name, findings, f"Made by medtasks {registry.version()}.")
+        Path(out).write_text(text, encoding="utf-8")
+    return Audit(findings, summary)
 
 
 def tasks() -> list[registry.Entry]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import tempfile
 import time
 import traceback
@@ -20,13 +18,14 @@ from medtasks.cases import Source
 from medtasks.compared import FILES, Compared, Failure
 from medtasks.dataset import Dataset
 from medtasks.errors import MedtasksError, UsageError, suggest
+from medtasks.evaluation import compare as statistics
 from medtasks.evaluation import metrics
 from medtasks.evaluation.bootstrap import Measure, points_only
-from medtasks.evaluation.compare import compare
 from medtasks.evaluation.splits import Fold, Plan
+from medtasks.journal import Done, Journal
 from medtasks.model import Context, Model, Progress, check_device, configure, model_class
 from medtasks.preparing import Prepared, answering, gather
-from medtasks.settings import Settings
+from medtasks.settings import Settings, resolve
 from medtasks.task import Task, choose_model
 from medtasks.training import fit
 
@@ -37,8 +36,6 @@ SHARES = frozenset(metrics.ORDER) - {"brier", "log_loss"} | {
     "within_20pct",
 }  # fmt: skip
 """Measures that lie between 0 and 1, and so do the intervals of their means."""
-Done = dict[tuple[str, int, int], dict[str, Any]]
-"""Of each model, repeat and fold (from 0) the measures and the seconds of the fit."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,64 @@ class Entrants:
             for number in range(len(folds))
             for prepared in self.ready
         ]
+
+
+def compare(
+    task: str,
+    data: Source | Dataset | None = None,
+    *,
+    models: Sequence[str],
+    repeats: int = 5,
+    folds: int = 5,
+    config: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Compared:
+    """Compare models on the same repeated folds, by the task's headline measure; see `medtasks.evaluation.compare`.
+
+    Parameters
+    ----------
+    task, data
+        As in `run`; a split that the data have is not used.
+    models
+        As `models` lists them. The task's baseline is compared too.
+    repeats, folds
+        How often the data are dealt anew (with ``seed``, ``seed + 1`` ...), and into how many folds.
+    config
+        Hyper-parameters by model, as in ``{"linear-record": {"strengths": (0.1,)}}``.
+    out
+        A folder for a report, the scores and a record; nothing is written where None.
+    resume
+        Use the fits of an interrupted comparison with the same settings, data and ``out``.
+    options
+        The task's own options, as in `run`.
+
+    Returns
+    -------
+    Compared
+        With ``failures`` where a model failed; such a model is not in the comparison.
+
+    Raises
+    ------
+    MedtasksError
+        If a model does not fit the data, or every model failed.
+
+    Examples
+    --------
+    >>> found = compare("diagnosis", "breast-cancer", models=["linear-record"], repeats=1, folds=3)
+    >>> found.comparison.leaders
+    ('diagnosis.linear-record',)
+    """
+    place = None if out is None else Path(out).expanduser()
+    if place is not None:
+        bundle.check_target(place, FILES)
+    values = {"task": task, "options": options, "seed": seed, "device": device, "folds": folds}
+    entrants = enter(resolve(values), data, models, repeats, config or {}, progress=progress)
+    return run(entrants, out=place, resume=resume, progress=progress)
 
 
 def enter(
@@ -140,7 +195,7 @@ def run(
     first = entrants.ready[0]
     if out is not None:
         bundle.check_target(out, FILES)
-    journal = _Journal(out, {} if out is None else _key(entrants), resume)
+    journal = Journal(out, {} if out is None else _key(entrants), resume)
     try:
         done, failures = _fit_all(entrants, journal, progress or Progress())
     finally:
@@ -155,12 +210,6 @@ def run(
     if not failures:
         journal.end()
     return found
-
-
-def check_out(out: Path | None) -> None:
-    """Refuse, before anything is read, a folder that could not be replaced; see `bundle.check_target`."""
-    if out is not None:
-        bundle.check_target(out, FILES)
 
 
 def _names(task: Task, kind: str, models: Sequence[str], baseline: str, device: str) -> dict[str, type[Model]]:
@@ -203,7 +252,7 @@ def _configs(
     return found
 
 
-def _fit_all(entrants: Entrants, journal: _Journal, progress: Progress) -> tuple[Done, list[Failure]]:
+def _fit_all(entrants: Entrants, journal: Journal, progress: Progress) -> tuple[Done, list[Failure]]:
     done, failures = journal.done, dict[str, Failure]()
     with tempfile.TemporaryDirectory(prefix="medtasks-") as scratch:
         for repeat, number, prepared in progress.track(entrants.fits, "fits"):
@@ -261,7 +310,7 @@ def _compared(
         found = {name: [done[name, *place]["values"].get(measure) for place in places] for name in names}
         return {name: np.array(column, dtype=np.float64) for name, column in found.items()}  # None becomes NaN
 
-    comparison = compare(
+    comparison = statistics.compare(
         values(headline), ratio, lower_is_better=headline in outcome.LOWER_IS_BETTER, limits=_limits(headline)
     )
     others = dict.fromkeys(key for one in done.values() for key in one["values"] if key != headline)
@@ -298,7 +347,7 @@ def _means(values: Mapping[str, Any], ratio: float, limits: tuple[float, float])
     """Return the mean of each model over the folds on which it is defined; nothing for a model with fewer than two."""
     known = {name: column[np.isfinite(column)] for name, column in values.items()}
     return {
-        name: compare({name: column}, ratio, limits=limits).means[name]
+        name: statistics.compare({name: column}, ratio, limits=limits).means[name]
         for name, column in known.items()
         if len(column) > 1
     }
@@ -324,50 +373,3 @@ def _key(entrants: Entrants) -> dict[str, Any]:
         "models": {one.model_id: one.config.model_dump(mode="json") for one in entrants.ready},
         "versions": {one.model_id: record.versions(one.model_id) for one in entrants.ready},
     }
-
-
-class _Journal:
-    """The fits that have ended, a line of JSON each, in a hidden file beside the folder of the result."""
-
-    def __init__(self, out: Path | None, key: dict[str, Any], resume: bool) -> None:
-        self.place = None if out is None else out.absolute().with_name(f".{out.absolute().name}.fits.jsonl")
-        self.done: Done = {}
-        if resume:
-            self._read(key)
-        elif self.place is not None:
-            self.place.parent.mkdir(parents=True, exist_ok=True)
-            self.place.write_text(json.dumps(key) + "\n", encoding="utf-8")
-
-    def add(self, name: str, repeat: int, number: int, found: dict[str, Any]) -> None:
-        """Keep a fit."""
-        if self.place is not None:
-            with self.place.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([name, repeat, number, found], allow_nan=False) + "\n")
-
-    def tidy(self) -> None:
-        """Remove the file if no fit stands in it: there is nothing to go on with."""
-        if not self.done:
-            self.end()
-
-    def end(self) -> None:
-        """Remove the file: the result is whole."""
-        if self.place is not None:
-            self.place.unlink(missing_ok=True)
-
-    def _read(self, key: dict[str, Any]) -> None:
-        if self.place is None or not self.place.is_file():
-            raise UsageError(
-                "there is no interrupted comparison to resume", hint="give its --out, or leave --resume out"
-            )
-        head, *lines = self.place.read_text(encoding="utf-8").splitlines() or [""]
-        if head != json.dumps(key):
-            raise UsageError(
-                "the interrupted comparison had other settings, models, data or versions",
-                hint="repeat its command word for word with --resume, or leave --resume out",
-            )
-        for line in lines:
-            with contextlib.suppress(ValueError):  # the last line may be cut short
-                name, repeat, number, found = json.loads(line)
-                self.done[name, repeat, number] = found
-        whole = [json.dumps([*place, found]) for place, found in self.done.items()]
-        self.place.write_text("\n".join([head, *whole, ""]), encoding="utf-8")

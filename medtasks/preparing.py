@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import platformdirs
 
-from medtasks import registry
+from medtasks import registry, subgroups
 from medtasks.cases import Schema, Source
 from medtasks.dataset import SPLITS, Dataset, NamedDataset
 from medtasks.errors import DataError, PluginError, UsageError, suggest
@@ -88,6 +88,7 @@ def gather(
     dataset = read(task, source, options, seed=settings.seed, progress=progress)
     task.check_options(options, source, dataset)
     task.check_trainable(dataset)
+    subgroups.check(dataset, getattr(options, "subgroups", ()))
     return task, options, dataset, name_of(source)
 
 

@@ -71,7 +71,7 @@ def _arms(judged: Judged, scores: causal.Scores) -> list[Block]:
     for a, one in enumerate(data.names):
         for b in range(a + 1, len(data.names)):
             gap = scores.values[:, a] - scores.values[:, b]
-            pairs.append([f"{one} - {data.names[b]}", _interval(float(gap.mean()), _reach(gap))])
+            pairs.append([f"{one} vs {data.names[b]}", _interval(float(gap.mean()), _reach(gap))])
     better = "less" if Asked.of(data.kinds).minimise else "more"
     return [
         Table(
@@ -80,7 +80,11 @@ def _arms(judged: Judged, scores: causal.Scores) -> list[Block]:
             f"The last column compares like with like (doubly robust); {better} is better.",
         ),
         Figure(figures.intervals(bars, "mean outcome had all received it"), "The last column of the table."),
-        Table(["Average effect", "Difference (95 %)"], pairs, "Every pair of treatments, each interval by itself."),
+        Table(
+            ["Average effect", "Difference (95 %)"],
+            pairs,
+            "The first less the second, for every pair; each interval by itself.",
+        ),
     ]
 
 
@@ -101,7 +105,7 @@ def _told(judged: Judged) -> list[Block]:
     bars = {}
     for a, one in enumerate(judged.data.names):
         for b in range(a + 1, len(judged.data.names)):
-            name = f"{one} - {judged.data.names[b]}"
+            name = f"{one} vs {judged.data.names[b]}"
             low, high = answers[f"{name}_low"], answers[f"{name}_high"]
             bars[name] = [len(low.dropna()), int((low > 0).sum()), int((high < 0).sum())]
     blocks.append(

@@ -126,7 +126,7 @@ def _against_truth(data: Dataset, answers: pd.DataFrame) -> tuple[Values | None,
     squares, held = [], []
     for a in range(len(data.names)):
         for b in range(a + 1, len(data.names)):
-            name, true = f"{data.names[a]} - {data.names[b]}", truth[:, a] - truth[:, b]
+            name, true = f"{data.names[a]} vs {data.names[b]}", truth[:, a] - truth[:, b]
             said = answers[name].to_numpy(dtype=np.float64)
             low, high = (answers[f"{name}_{end}"].to_numpy(dtype=np.float64) for end in ("low", "high"))
             squares.append(np.where(np.isfinite(said), (said - true) ** 2, true**2))

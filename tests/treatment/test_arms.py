@@ -89,7 +89,7 @@ def test_patients_whom_nobody_compares_get_no_number(simulated: Any) -> None:
     old = (test.cases.frame["age"] > 70).to_numpy()
     assert (answers["decision"][old] == "insufficient").all()
     assert not (answers["decision"][~old] == "insufficient").any()
-    assert answers.loc[old, ["benefit", "expected_B", "A - B"]].isna().all(axis=None)
+    assert answers.loc[old, ["benefit", "expected_B", "A vs B"]].isna().all(axis=None)
     assert answers["reason"][old].str.contains("fewer than 5 received B").all()
     assert (answers["similar"] >= 50).all()
 

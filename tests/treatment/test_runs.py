@@ -61,7 +61,7 @@ def test_two_methods_give_an_author_everything_about_arms(
         assert title in page
     answers = medtasks.predict(run.bundle, table.drop(columns=["treatment", "outcome"]))
     assert answers["id"].tolist() == table["id"].tolist()
-    assert {"decision", "reason", "recommended", "benefit_low", "A - B", "A - B_high"} <= set(answers)
+    assert {"decision", "reason", "recommended", "benefit_low", "A vs B", "A vs B_high"} <= set(answers)
     judged = pd.read_csv(run.folder / "predictions.csv")
     assert {"target_A", "target_B", "decision"} <= set(judged)
     again = medtasks.evaluate(run.bundle, table)
