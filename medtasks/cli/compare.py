@@ -76,6 +76,10 @@ def compare(  # one parameter per option: that is how typer reads a command
     else:
         _tell(found, summary)
     if found.failures:
+        if out:
+            output.note(
+                "note: the fits that had ended are kept; once the model is mended, --resume makes those that lack."
+            )
         raise found.failures[0].error()
 
 

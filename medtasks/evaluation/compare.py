@@ -229,7 +229,7 @@ def _anova(table: Values, factor: float) -> Anova:
     error = trace / (models - 1)
     if error <= _SAME * between:
         return Anova(None, models - 1.0, (models - 1.0) * (folds - 1), 1.0, *((0.0, 1.0) if between else (1.0, None)))
-    epsilon = trace**2 / ((models - 1) * float((covariance**2).sum()))
+    epsilon = 1.0 if models == 2 else trace**2 / ((models - 1) * float((covariance**2).sum()))
     freedom = (epsilon * (models - 1), epsilon * (models - 1) * (folds - 1))
     ratio = between / (error * factor)
     explained, left = folds * between, error * (folds - 1)  # sums of squares, both over (models - 1)
