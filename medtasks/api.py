@@ -12,6 +12,7 @@ import pandas as pd
 
 from medtasks import auditing, bundle, document, pipeline, record, registry, subgroups
 from medtasks.cases import Cases, Source
+from medtasks.comparing import compare as compare  # a public function of its own module
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.shift import Validity, drifted
@@ -19,7 +20,7 @@ from medtasks.model import Context, Progress, check_device, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
 from medtasks.preparing import name_of, prepare, read
-from medtasks.rerunning import rerun as rerun  # a public function of its own module
+from medtasks.rerunning import rerun as rerun  # likewise
 from medtasks.settings import resolve
 from medtasks.task import Evaluation, Judged, Task, load_task
 from medtasks.training import fit

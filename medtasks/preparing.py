@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,31 +49,65 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
     UsageError, DataError, PluginError
         Whatever would make the run fail later.
     """
-    task = load_task(settings.task)
-    options = checked(task.Options, settings.options, f"option of {task.name}")
-    if settings.model is not None:  # a wrong name is told before a large folder is read
-        model_class(choose_model(task, "", settings.model))
-    source = data if data is not None else settings.data or task.demo
-    dataset = read(task, source, options, seed=settings.seed, progress=progress)
-    task.check_options(options, source, dataset)
-    task.check_trainable(dataset)
-    subgroups.check(dataset, getattr(options, "subgroups", ()))
-    kind = task.accepts(dataset)
-    model_id = choose_model(task, kind, settings.model)
-    model = model_class(model_id)
-    if model.task != task.name or model.accepts != kind:
-        raise UsageError(
-            f"the model {model_id} takes {model.accepts} for {model.task}, not {kind} for {task.name}",
-            hint="`medtasks models` tells which model takes what",
-        )
+    task, options, dataset, source = gather(settings, data, [settings.model], progress=progress)
+    model_id, model = answering(task, task.accepts(dataset), settings.model)
     check_device(model, model_id, settings.device)
     if data is None and settings.data is None and settings.model is None:
         settings = settings.model_copy(update={"set": {**task.demo_config, **settings.set}})
     config = configure(model, settings.set, model_id)
     plan = Plan(settings.test, settings.valid, settings.folds)
     folds = tuple(task.split(dataset, plan, options, settings.seed))
-    settings = settings.model_copy(update={"model": model_id, "data": settings.data or name_of(source)})
+    settings = settings.model_copy(update={"model": model_id, "data": settings.data or source})
     return Prepared(settings, task, options, dataset, folds, model, model_id, config)
+
+
+def gather(
+    settings: Settings,
+    data: Source | Dataset | None,
+    models: Sequence[str | None],
+    *,
+    progress: Progress | None = None,
+) -> tuple[Task, Any, Dataset, str]:
+    """Load the task, read the data and check both; see `prepare`.
+
+    Parameters
+    ----------
+    models
+        Those that will be asked for: a wrong name is told before a large folder is read.
+
+    Returns
+    -------
+    task, its options, the data, and the name of where they came from
+    """
+    task = load_task(settings.task)
+    options = checked(task.Options, settings.options, f"option of {task.name}")
+    for name in models:
+        if name is not None:
+            model_class(choose_model(task, "", name))
+    source = data if data is not None else settings.data or task.demo
+    dataset = read(task, source, options, seed=settings.seed, progress=progress)
+    task.check_options(options, source, dataset)
+    task.check_trainable(dataset)
+    subgroups.check(dataset, getattr(options, "subgroups", ()))
+    return task, options, dataset, name_of(source)
+
+
+def answering(task: Task, kind: str, name: str | None) -> tuple[str, type[Model]]:
+    """Return the full name and the class of a model that takes ``kind`` of cases; the default where None is named.
+
+    Raises
+    ------
+    UsageError, PluginError
+        If there is no such model, or it does not fit.
+    """
+    model_id = choose_model(task, kind, name)
+    model = model_class(model_id)
+    if model.task != task.name or model.accepts != kind:
+        raise UsageError(
+            f"the model {model_id} takes {model.accepts} for {model.task}, not {kind} for {task.name}",
+            hint="`medtasks models` tells which model takes what",
+        )
+    return model_id, model
 
 
 def read(

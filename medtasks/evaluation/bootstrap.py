@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy.typing as npt
 
 REPLICATES = 1000
 LEVEL = 0.95
+_REPLICATES: ContextVar[int] = ContextVar("replicates", default=REPLICATES)
 _BLOCK = 4_000_000  # weights held at a time: 32 MB
 
 Weights = npt.NDArray[np.float64]
@@ -75,7 +78,7 @@ class Resampled:
 
 
 def resample(
-    statistic: Statistic, n: int, groups: npt.NDArray[Any] | None, seed: int, replicates: int = REPLICATES
+    statistic: Statistic, n: int, groups: npt.NDArray[Any] | None, seed: int, replicates: int | None = None
 ) -> Resampled:
     """Compute measures on the rows as they are, and on ``replicates`` resamples of their groups.
 
@@ -89,13 +92,26 @@ def resample(
         (n,) the unit that is resampled (the patient); each row its own where None.
     seed
         The same seed gives the same resamples, which makes differences between models paired.
+    replicates
+        How many resamples; `REPLICATES` where None, none inside of `points_only`.
     """
+    replicates = _REPLICATES.get() if replicates is None else replicates
     values = {name: float(found[0]) for name, found in statistic(np.ones((1, n))).items()}
     parts: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in values}
     for weights in _weights(n, groups, seed, replicates):
         for name, found in statistic(weights).items():
             parts[name].append(found)
-    return Resampled(values, {name: np.concatenate(found) for name, found in parts.items()})
+    return Resampled(values, {name: np.concatenate([np.zeros(0), *found]) for name, found in parts.items()})
+
+
+@contextlib.contextmanager
+def points_only() -> Iterator[None]:
+    """Leave the bootstrap out while the block runs: for values whose spread comes from repeated folds instead."""
+    token = _REPLICATES.set(0)
+    try:
+        yield
+    finally:
+        _REPLICATES.reset(token)
 
 
 def interval(value: float, replicates: npt.NDArray[np.float64]) -> Measure:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medtasks.evaluation.bootstrap import Measure, Weights, interval, resample
+from medtasks.evaluation.bootstrap import Measure, Weights, interval, points_only, resample
 
 
 def mean_of(values: Any) -> Any:
@@ -95,3 +95,13 @@ def test_a_measure_as_text_and_json() -> None:
     assert str(Measure(0.5, None, None)) == "0.500"
     assert str(Measure(None, None, None)) == "not defined"
     assert Measure(0.5, 0.25, None).as_json() == {"value": 0.5, "low": 0.25, "high": None}
+
+
+def test_values_alone_are_the_same_values() -> None:
+    values = np.random.default_rng(2).normal(0, 1, 40)
+    whole = resample(mean_of(values), 40, None, 0).measures()["mean"]
+    with points_only():
+        alone = resample(mean_of(values), 40, None, 0)
+    assert alone.measures()["mean"] == Measure(whole.value, None, None)
+    assert len(alone.replicates["mean"]) == 0
+    assert resample(mean_of(values), 40, None, 0).measures()["mean"] == whole  # and afterwards all is as before
