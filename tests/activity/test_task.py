@@ -38,7 +38,7 @@ def test_a_run_judges_each_target_and_leaves_what_is_promised(done: Any) -> None
     assert done.summary["targets"]["hit"]["auroc"]["value"] > 0.9
     assert done.summary["targets"]["pIC50"]["r2"]["value"] > 0.5
     assert {path.name for path in done.folder.iterdir()} == {
-        "bundle", "report.html", "metrics.json", "predictions.csv", "config.toml", "run.json",
+        "bundle", "report.html", "card.md", "metrics.json", "predictions.csv", "config.toml", "run.json",
     }  # fmt: skip
     answers = pd.read_csv(done.folder / "predictions.csv")
     assert {"id", "target_pIC50", "target_hit", "pIC50", "hit", "p_hit"} <= set(answers.columns)

@@ -71,7 +71,7 @@ def test_a_run_longer_than_the_minutes_asked_says_so(cli: Cli, records_csv: Path
 
 def test_the_result_folder_holds_what_is_promised(record_run: Path) -> None:
     assert {path.name for path in record_run.iterdir()} == {
-        "bundle", "report.html", "metrics.json", "predictions.csv", "config.toml", "run.json",
+        "bundle", "report.html", "card.md", "metrics.json", "predictions.csv", "config.toml", "run.json",
     }  # fmt: skip
     assert {path.name for path in record_run.parent.iterdir()} <= {"records", "images"}  # nothing beside it
 

@@ -152,7 +152,12 @@ def test_a_saved_network_answers_the_same_in_another_process(learnt: MolGraph, t
         "np.save(sys.argv[2], MolGraph.load(Path(sys.argv[1]), context=CPU).predict(library(), context=CPU))"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path, out], check=True, timeout=200)
-    assert np.array_equal(np.load(out), learnt.predict(library(), context=CPU))
+    here = learnt.predict(library(), context=CPU)
+    # TensorFlow fuses other operations in a process that has trained, which on some CPUs shows in float32's last bit.
+    assert np.allclose(np.load(out), here, rtol=1e-6, atol=1e-6)
+    first = np.load(out)
+    subprocess.run([sys.executable, "-c", code, tmp_path, out], check=True, timeout=200)
+    assert np.array_equal(np.load(out), first)  # two processes that only load it agree to the bit
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".npz"}
     about = json.loads((tmp_path / "network.json").read_text())
     about["config"]["hidden"] = 20
