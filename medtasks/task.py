@@ -322,6 +322,10 @@ class Task(ABC):
         """Read cases without targets that fit the schema of a fitted model."""
         yield from self.kind(schema["kind"]).read(source, schema)
 
+    def toy(self, accepts: str, n: int, seed: int) -> Dataset | None:
+        """Draw ``n`` small cases with a planted cause, the same at each call; see `medtasks.testing`."""
+        return None
+
     def export(self, table: pd.DataFrame, form: str, outputs: Outputs) -> list[dict[str, Any]]:
         """Write a table of predictions as one of the task's `forms`: a JSON object for each row, in order.
 

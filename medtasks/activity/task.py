@@ -176,3 +176,9 @@ class Activity(Task):
     def read_cases(self, source: Any, schema: Schema) -> Iterator[Reading[Cases]]:
         """Read molecules from a file, a table, or a list of SMILES or RDKit molecules."""
         yield from Molecules.read(source, schema)
+
+    def toy(self, accepts: str, n: int, seed: int) -> Dataset | None:
+        """Draw toy cases; see `medtasks.activity.toy`."""
+        from medtasks.activity import toy
+
+        return toy.draw(accepts, n, seed)
