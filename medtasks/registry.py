@@ -24,7 +24,7 @@ from medtasks.errors import PluginError, UsageError, suggest
 GROUPS = {"task": "medtasks.tasks", "model": "medtasks.models", "dataset": "medtasks.datasets"}
 KINDS = {group: kind for kind, group in GROUPS.items()}
 ALLOWED = "MEDTASKS_PLUGINS"
-"""The variable that names the distributions whose entries count, comma-separated; empty: only what comes with medtasks."""
+"""The variable that names the distributions whose entries count, comma-separated; empty: what comes with medtasks."""
 
 
 class State(StrEnum):

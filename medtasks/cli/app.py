@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from medtasks.cli import doctor, evaluate, explain, listing, predict, run
+from medtasks.cli import doctor, evaluate, explain, listing, plugins, predict, run
 
 # The classes that every usage error and every interruption has, in any version of typer and click.
 UsageFault: type[Exception] = typer.BadParameter.__mro__[1]
@@ -41,3 +41,4 @@ app.command("tasks")(listing.tasks)
 app.command("models")(listing.models)
 app.command("datasets")(listing.datasets)
 app.command("doctor")(doctor.doctor)
+app.add_typer(plugins.app, name="plugins")

@@ -137,8 +137,17 @@ class Bench:
         """Give a fitted model its decision, as a run does."""
         schema = self.task.schema(train, self.options)
         blank = Predictor(self.task, model, self.name, self.outputs, schema)
-        raw = self.predict(valid.cases, model) if model.left_out is None else model.left_out
+        raw = self.left_out(model, len(valid))
+        raw = self.predict(valid.cases, model) if raw is None else raw
         return replace(blank, decision=self.task.decide(valid, blank.checked(raw, len(valid)), self.options, train))
+
+    def left_out(self, model: Model, n: int) -> npt.NDArray[Any] | None:
+        """Return what a model says of validation cases left out, if it says it in the right shape."""
+        try:
+            self.task.check(model.left_out, self.outputs, n)  # type: ignore[arg-type]  # None is refused, as others are
+        except (ValueError, TypeError):
+            return None
+        return model.left_out
 
     def _save(self) -> Path:
         model = self.fitted
@@ -180,7 +189,9 @@ def toy_data(task: str, accepts: str) -> Dataset:
     if data is None:
         raise Skipped(f"the task {task} has no toy data for {accepts!r}: its Task.toy returns None")
     if len(data) != TRAIN + VALID + TEST:
-        raise Broken(f"the toy data of the task {task} have {len(data)} cases, not the {TRAIN + VALID + TEST} asked for")
+        raise Broken(
+            f"the toy data of the task {task} have {len(data)} cases, not the {TRAIN + VALID + TEST} asked for"
+        )
     return data
 
 

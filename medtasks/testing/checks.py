@@ -63,9 +63,7 @@ def make(bench: Bench, name: str, expected: Mapping[str, str]) -> Outcome:
     return judge(outcome, expected)
 
 
-def check(
-    name: str, config: Mapping[str, Any] | None = None, *, expected: Mapping[str, str] | None = None
-) -> Report:
+def check(name: str, config: Mapping[str, Any] | None = None, *, expected: Mapping[str, str] | None = None) -> Report:
     """Check a model and report.
 
     Parameters

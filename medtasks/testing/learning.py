@@ -20,10 +20,11 @@ from medtasks.testing.report import Absent, Broken, Skipped
 LESS_IS_BETTER = frozenset({"rmse", "mae", "mse", "brier", "log_loss", "ece", "medae"})
 """Measures of error; of any other headline more is better."""
 WIDE = 2.5
-"""Half-widths of the 95 % interval by which a model taught at random may beat guessing: five standard errors, which
+"""Half-widths of the 95 % interval of guessing by which a model taught at random may beat guessing: five standard errors, which
 chance reaches once in more than a million."""
-TELLING = 1.5
-"""How much more an explanation must lie on the cause than beside it, on average."""
+TELLING = 1.25
+"""How much more an explanation must lie on the cause than beside it, on average: coarse maps of images reach 1.4, and
+one drawn by chance 1.05 on 40 toy images."""
 
 
 def learns(bench: Bench) -> None:
@@ -50,13 +51,13 @@ def shuffled_labels(bench: Bench) -> None:
     model = bench.fit(train, valid)
     predictor = bench.decided(model, train, valid)
     judged = [("new cases", test, None)]
-    if model.left_out is not None:
-        judged.append(("validation cases", valid, model.left_out))
+    if (left_out := bench.left_out(model, len(valid))) is not None:
+        judged.append(("validation cases", valid, left_out))
     for what, data, raw in judged:
         for name, found, guess in _scores(bench, predictor, data, raw):
-            if found.value is None or guess.value is None or found.low is None or found.high is None:
+            if found.value is None or guess.value is None or guess.low is None or guess.high is None:
                 continue
-            room = WIDE * (found.high - found.low) / 2
+            room = WIDE * (guess.high - guess.low) / 2
             if _gain(name, found.value, found.value, guess.value) > room:
                 raise Broken(f"{name} of random labels of {what} is {found}; guessing has {guess.value:.3f}")
 
