@@ -60,7 +60,7 @@ def list_plugins(
                 plugin["distribution"],
                 plugin["version"],
                 plugin["state"],
-                ", ".join(f"{item['kind']} {item['name']}" for item in plugin["brings"]),
+                _told(plugin["brings"]),
                 plugin["reason"] or "",
             ]
             for plugin in found
@@ -139,6 +139,11 @@ def _about(name: str, group: list[registry.Entry]) -> dict[str, Any]:
         "home_page": group[0].home_page,
         "brings": [{"kind": entry.kind, "name": entry.name, "state": str(entry.state)} for entry in group],
     }
+
+
+def _told(brings: list[dict[str, str]]) -> str:
+    kinds = dict.fromkeys(item["kind"] for item in brings)
+    return "; ".join(f"{kind}: " + ", ".join(item["name"] for item in brings if item["kind"] == kind) for kind in kinds)
 
 
 def _expected(items: list[str]) -> dict[str, str]:

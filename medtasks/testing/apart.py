@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,24 +55,35 @@ def check_apart(
 
 
 def _run(order: Path, seconds: float) -> str:
-    """Run the child; return how it ended, in words."""
-    try:
-        done = subprocess.run(
+    """Run the child, and end whatever it has started; return how it ended, in words."""
+    said = order.with_name("stderr.txt")
+    with said.open("wb") as file:  # a pipe would stay open as long as anything that the child has started
+        process = subprocess.Popen(
             [sys.executable, "-c", _CHILD, str(order)],
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=seconds,
+            stderr=file,
             env=child_environment(),
             stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired:
-        return f"the checks took longer than {seconds:g} s"
-    last = done.stderr.strip().splitlines()[-1:]
-    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-    return f"the process ended with {how}" + (f": {last[0]}" if last and done.returncode else "")
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return f"the checks took longer than {seconds:g} s"
+        finally:
+            _end(process)
+    last = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return f"the process ended with {how}" + (f": {last[0]}" if last and code else "")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _report(name: str, lines: list[dict[str, Any]], end: str) -> Report:

@@ -122,16 +122,22 @@ class Bench:
 
     def fit(self, train: Dataset, valid: Dataset) -> Model:
         """Return a new model, fitted, watched."""
+        given = {"train": train, "valid": valid}
+        before = {name: _state(data) for name, data in given.items()}
         with watched("fit", self.seen):
             model = self.model(self.config)
             model.fit(train, valid, context=self.context)
+        self.seen.changed += [("fit", name) for name, data in given.items() if _state(data) != before[name]]
         return model
 
     def predict(self, cases: Cases, model: Model | None = None) -> npt.NDArray[Any]:
         """Ask the fitted model, or ``model``, watched."""
-        asked = model or self.fitted
+        asked, before = model or self.fitted, fingerprint(cases)
         with watched("predict", self.seen):
-            return asked.predict(cases, context=self.context)
+            raw = asked.predict(cases, context=self.context)
+        if fingerprint(cases) != before:
+            self.seen.changed.append(("predict", "the cases"))
+        return raw
 
     def decided(self, model: Model, train: Dataset, valid: Dataset) -> Predictor:
         """Give a fitted model its decision, as a run does."""
@@ -166,7 +172,7 @@ class Bench:
         if name not in self._remembered:
             try:
                 self._remembered[name] = True, make()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._remembered[name] = False, error
         good, found = self._remembered[name]
         if not good:
@@ -218,6 +224,10 @@ def fingerprint(cases: Cases, *arrays: npt.NDArray[Any]) -> str:
     for array in arrays:
         whole.update(repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array).tobytes())
     return whole.hexdigest()
+
+
+def _state(data: Dataset) -> str:
+    return fingerprint(data.cases, data.targets, *data.extra.values())
 
 
 def same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:

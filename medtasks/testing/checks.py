@@ -57,7 +57,7 @@ def make(bench: Bench, name: str, expected: Mapping[str, str]) -> Outcome:
         state, reason = State.SKIPPED, str(error)
     except Absent as error:
         state, reason = State.ABSENT, str(error)
-    except Exception as error:  # the model raises what it likes; toy data are no patient's, so its words can be shown
+    except (Exception, SystemExit) as error:  # what a model likes; toy data are no patient's, so its words can be shown
         state, reason = State.FAILED, f"{_place(error)}raised {type(error).__name__}: {error}"
     outcome = Outcome(name, state, time.perf_counter() - start, reason, mend(name) if state is State.FAILED else "")
     return judge(outcome, expected)

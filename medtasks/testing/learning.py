@@ -20,7 +20,7 @@ from medtasks.testing.report import Absent, Broken, Skipped
 LESS_IS_BETTER = frozenset({"rmse", "mae", "mse", "brier", "log_loss", "ece", "medae"})
 """Measures of error; of any other headline more is better."""
 WIDE = 2.5
-"""Half-widths of the 95 % interval of guessing by which a model taught at random may beat guessing: five standard errors, which
+"""Half-widths of guessing's 95 % interval by which a model taught at random may beat it: five standard errors, which
 chance reaches once in more than a million."""
 TELLING = 1.25
 """How much more an explanation must lie on the cause than beside it, on average: coarse maps of images reach 1.4, and
@@ -47,6 +47,7 @@ def shuffled_labels(bench: Bench) -> None:
     To mend: `left_out` must hold answers given while the case was left out, by all that was fitted or chosen; and
     `fit` must learn from nothing but what it is given.
     """
+    assert bench.fitted is not None  # where fit raises it has done so by now
     train, valid, test = (_shuffled(data, place) for place, data in enumerate((bench.train, bench.valid, bench.test)))
     model = bench.fit(train, valid)
     predictor = bench.decided(model, train, valid)

@@ -20,10 +20,11 @@ SHOWN = 60
 
 @dataclass
 class Seen:
-    """What was seen: (during what, what) for each text on stdout and each attempt to connect."""
+    """What was seen: (during what, what) for each text on stdout, each attempt to connect, and each input changed."""
 
     written: list[tuple[str, str]] = field(default_factory=list)
     connected: list[tuple[str, str]] = field(default_factory=list)
+    changed: list[tuple[str, str]] = field(default_factory=list)
 
 
 @contextlib.contextmanager

@@ -1,26 +1,139 @@
-"""Each check is failed by a model with exactly that fault, and by no other."""
+"""A small honest model, what has to be changed in it to fail one check of the kit, and that it fails that one alone."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from medtasks.testing import CHECKS, State, check
 
-_spec = importlib.util.spec_from_file_location("saboteurs", Path(__file__).with_name("saboteurs.py"))
-assert _spec is not None
-assert _spec.loader is not None
-saboteurs = importlib.util.module_from_spec(_spec)
-sys.modules["saboteurs"] = saboteurs  # a dataclass looks its module up
-_spec.loader.exec_module(saboteurs)
+HONEST = '''
+import numpy as np
+import zlib, socket
+from medtasks.cases import RecordEncoder
+from medtasks.model import Config as Base, Model
+
+class It(Model):
+    """A linear model of the fields by least squares; it learns from validation cases too."""
+    task = "diagnosis"
+    accepts = "records"
+    class Config(Base):
+        ridge: float = 1.0
+    def fit(self, train, valid, *, context):
+        self.encoder = RecordEncoder.fit(train.cases)
+        x, y = self.features(train.cases), np.eye(len(train.classes))[train.targets]
+        self.coef = self.solve(x, y)
+    def solve(self, x, y):
+        return np.linalg.solve(x.T @ x + self.config.ridge * np.eye(x.shape[1]), x.T @ y)
+    def features(self, cases):
+        return np.column_stack([np.ones(len(cases)), self.encoder.transform(cases)])
+    def predict(self, cases, *, context):
+        score = self.features(cases) @ self.coef
+        return self.shares(score)
+    def shares(self, score):
+        power = np.exp(4 * (score - score.max(axis=1, keepdims=True)))
+        return power / power.sum(axis=1, keepdims=True)
+    def explain(self, cases, target, *, context):
+        parts = self.encoder.transform(cases) * self.coef[1:, target]
+        owners = self.encoder.owners
+        return np.stack([parts[:, owners == i].sum(axis=1) for i in range(len(cases.fields))], axis=1)
+    def embed(self, cases, *, context):
+        return self.features(cases)
+    def save(self, folder):
+        np.savez(folder / "model.npz", coef=self.coef, **self.encoder.to_arrays())
+        self.encoder.save_fields(folder / "fields.json")
+    @classmethod
+    def load(cls, folder, *, context):
+        model = cls(cls.Config())
+        with np.load(folder / "model.npz", allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        model.coef = arrays.pop("coef")
+        model.encoder = RecordEncoder.load(folder / "fields.json", arrays)
+        return model
+'''
+FIT = "        self.coef = self.solve(x, y)\n"
+PREDICT = "        score = self.features(cases) @ self.coef\n"
+ANSWER = "        return self.shares(score)\n"
+SAVE = '        self.encoder.save_fields(folder / "fields.json")\n'
+
+
+@dataclass(frozen=True)
+class Saboteur:
+    """What is put in the place of a piece of the honest model, and which other checks cannot but fail, and why."""
+
+    old: str
+    new: str
+    also: frozenset[str] = frozenset()
+    why: str = ""
+
+
+SABOTEURS = {
+    "config": Saboteur("        ridge:", '        model_config = {"extra": "ignore"}\n        ridge:'),
+    "well-shaped": Saboteur(
+        ANSWER,
+        "        return 1.2 * self.shares(score)\n",
+        frozenset({"bad-case", "learns", "shuffled-labels"}),
+        "medtasks refuses such answers, so that there is no table of them and nothing to judge",
+    ),
+    "one-answer-per-case": Saboteur(
+        PREDICT,
+        "        score = np.array(list(dict.fromkeys(map(tuple, self.features(cases))))).reshape(-1, len(self.coef))\n"
+        "        score = score @ self.coef\n",
+    ),
+    "empty-input": Saboteur(ANSWER, "        assert score.max() < np.inf\n        return self.shares(score)\n"),
+    "batch-size": Saboteur(ANSWER, "        return self.shares(score if len(score) > 1 else score / 2)\n"),
+    "row-order": Saboteur(
+        ANSWER,
+        "        return self.shares(score / (1 if len(score) < 50 or sorted(cases.ids) == list(cases.ids) else 2))\n",
+    ),
+    "ignores-ids": Saboteur(
+        ANSWER,
+        "        score[:, 1] += 0.01 * np.array([zlib.crc32(name.encode()) % 2 for name in cases.ids])\n"
+        "        return self.shares(score)\n",
+    ),
+    "bad-case": Saboteur(PREDICT, "        assert cases.frame.notna().all(axis=None)\n" + PREDICT),
+    "inputs-unchanged": Saboteur(FIT, FIT + '        train.cases.frame["sodium"] -= 140\n'),
+    "same-seed": Saboteur(FIT, FIT + "        self.coef += np.random.default_rng().normal(0, 1e-3, self.coef.shape)\n"),
+    "left-out": Saboteur(FIT, FIT + "        self.left_out = self.predict(valid.cases, context=context)[1:]\n"),
+    "fresh-process": Saboteur("coef=self.coef, **", "coef=self.coef.round(1), **"),
+    "safe-files": Saboteur(
+        SAVE, SAVE + '        np.save(folder / "more.npy", np.array([{}], dtype=object), allow_pickle=True)\n'
+    ),
+    "no-training-rows": Saboteur(
+        SAVE,
+        SAVE + '        np.savez_compressed(folder / "cases.npz", rows=self.rows)\n',
+    ),
+    "no-network": Saboteur(
+        FIT,
+        FIT + "        try:\n"
+        '            socket.create_connection(("192.0.2.1", 80), timeout=1)\n'
+        "        except OSError:\n"
+        "            pass\n",
+    ),
+    "quiet-stdout": Saboteur(FIT, FIT + '        print("epoch 1")\n'),
+    "learns": Saboteur(ANSWER, "        return self.shares(0 * score)\n"),
+    "shuffled-labels": Saboteur(FIT, FIT + "        self.left_out = 0.98 * np.eye(2)[valid.targets] + 0.01\n"),
+    "explains-cause": Saboteur("len(cases.fields))], axis=1)", "len(cases.fields))], axis=1)[:, ::-1]"),
+    "embeds": Saboteur("        return self.features(cases)\n    def save", "        return self.coef\n    def save"),
+}
+EXTRA = {"no-training-rows": (FIT, FIT + "        self.rows = train.cases.frame[['marker', 'sodium']].to_numpy()\n")}
+
+
+def code(check: str | None) -> str:
+    """Return the honest model's code, or that of the saboteur of a check."""
+    if check is None:
+        return HONEST
+    text = HONEST
+    for old, new in ((SABOTEURS[check].old, SABOTEURS[check].new), *([EXTRA[check]] if check in EXTRA else [])):
+        assert text.count(old) == 1, (check, old)
+        text = text.replace(old, new)
+    return text
 
 
 def install(plugins: Any, name: str, which: str | None) -> str:
-    plugins.model(name, saboteurs.code(which))
+    plugins.model(name, code(which))
     return f"diagnosis.{name}"
 
 
@@ -29,7 +142,7 @@ def failed(report: Any) -> set[str]:
 
 
 def test_every_check_has_a_saboteur() -> None:
-    assert set(saboteurs.SABOTEURS) | {"listing"} == set(CHECKS)
+    assert set(SABOTEURS) | {"listing"} == set(CHECKS)
 
 
 def test_an_honest_model_passes_in_fresh_processes_too(plugins: Any) -> None:
@@ -48,10 +161,10 @@ def test_an_honest_model_passes_in_fresh_processes_too(plugins: Any) -> None:
 
 
 @pytest.mark.usefixtures("without_processes")
-@pytest.mark.parametrize("which", saboteurs.SABOTEURS)
+@pytest.mark.parametrize("which", SABOTEURS)
 def test_a_saboteur_fails_its_check_and_no_other(plugins: Any, which: str) -> None:
     report = check(install(plugins, f"acme-{which}", which))
-    assert failed(report) == {which} | saboteurs.SABOTEURS[which].also, str(report)
+    assert failed(report) == {which} | SABOTEURS[which].also, str(report)
     (outcome,) = (outcome for outcome in report.outcomes if outcome.check == which)
     assert outcome.reason
     assert outcome.mend.startswith("To mend: ")
