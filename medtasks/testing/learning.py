@@ -51,7 +51,7 @@ def shuffled_labels(bench: Bench) -> None:
     train, valid, test = (_shuffled(data, place) for place, data in enumerate((bench.train, bench.valid, bench.test)))
     model = bench.fit(train, valid)
     predictor = bench.decided(model, train, valid)
-    judged = [("new cases", test, None)]
+    judged: list[tuple[str, Dataset, npt.NDArray[Any] | None]] = [("new cases", test, None)]
     if (left_out := bench.left_out(model, len(valid))) is not None:
         judged.append(("validation cases", valid, left_out))
     for what, data, raw in judged:
