@@ -18,7 +18,6 @@ app = typer.Typer(
     help="List, check and start plugins.",
     rich_markup_mode=None,
     context_settings={"help_option_names": ["--help", "-h"]},
-    no_args_is_help=True,
 )
 
 
@@ -113,7 +112,8 @@ def new(
 
     made = scaffold(name, task, str(kind), parent)
     typer.echo(f"{made.folder}: {len(made.files)} files")
-    typer.echo(f"next: pip install {made.folder} && {made.command}")
+    place = made.folder if made.folder.is_absolute() else f"./{made.folder}"  # else pip would look for it on an index
+    typer.echo(f"next: pip install {place} && {made.command}")
 
 
 def _by_distribution() -> dict[str, list[registry.Entry]]:

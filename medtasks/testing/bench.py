@@ -61,7 +61,9 @@ class Bench:
     @property
     def context(self) -> Context:
         """A context such as a run gives."""
-        return Context(SEED, "cpu", scratch=self.folder)
+        scratch = self.folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        return Context(SEED, "cpu", scratch=scratch)
 
     @property
     def toy(self) -> Dataset:

@@ -66,18 +66,20 @@ def _no_network(during: str, seen: Seen) -> Iterator[None]:
         seen.connected.append((during, str(where)[:SHOWN]))
         raise OSError("the network is blocked while the model is checked")
 
-    def connect(own: socket.socket, address: Any, *more: Any) -> Any:
-        if own.family in (socket.AF_INET, socket.AF_INET6):
-            refuse(address)
-        return plain(own, address, *more)
+    def guarded(plain: Any) -> Any:
+        def connect(own: socket.socket, address: Any) -> Any:
+            if own.family in (socket.AF_INET, socket.AF_INET6):
+                refuse(address)
+            return plain(own, address)
+
+        return connect
 
     def look_up(host: Any, *more: Any, **named: Any) -> Any:
         return refuse(host)
 
-    plain = socket.socket.connect
     with (
-        mock.patch.object(socket.socket, "connect", connect),
-        mock.patch.object(socket.socket, "connect_ex", connect),
+        mock.patch.object(socket.socket, "connect", guarded(socket.socket.connect)),
+        mock.patch.object(socket.socket, "connect_ex", guarded(socket.socket.connect_ex)),
         mock.patch.object(socket, "getaddrinfo", look_up),
     ):
         yield

@@ -45,7 +45,7 @@ def test_a_new_model_passes_its_own_tests_and_runs(
 ) -> None:
     done = cli("plugins", "new", "acme-lungs", "--task", "diagnosis", "--in", tmp_path / "work")
     assert done.code == 0, done.err
-    assert "medtasks plugins check diagnosis.acme-lungs" in done.out
+    assert f"pip install {tmp_path}/work/acme-lungs && medtasks plugins check diagnosis.acme-lungs" in done.out
     made = write(plugins, tmp_path, "acme-lungs", "diagnosis")
     assert len((made.folder / "tests" / "test_conformance.py").read_text().splitlines()) <= 6
     tests = subprocess.run(
