@@ -19,8 +19,9 @@ Results go to stdout, talk (progress bars, notes) to stderr. With `--json` the r
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 plugin unusable, 4 data unusable, 130 interrupted, 143 terminated. An
 expected error is one `error:` line and one `hint:` line.
 
-`run` also takes the options of its task (`medtasks tasks diagnosis` lists them), as in `--positive malignant` or
-`--threshold sensitivity=0.95`; `evaluate` takes those that say how data are read: a model is judged as it decides.
+`run` and `audit` also take the options of their task (`medtasks tasks diagnosis` lists them), as in
+`--positive malignant` or `--threshold sensitivity=0.95`;
+`evaluate` takes those that say how data are read: a model is judged as it decides.
 
 A configuration file for `run --config`, as each run leaves one beside its result:
 

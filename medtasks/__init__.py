@@ -1,7 +1,8 @@
 """Tasks for medicine: diagnosis, treatment recommendation, molecular activity; models are plugins.
 
-The public API: `run` and `train` make predictors, `load` reads one back, `predict`, `evaluate` and `explain`
-use one, `tasks`, `models` and `datasets` tell what is installed. Plugin authors start at `medtasks.model`.
+The public API: `audit` looks at data, `run` and `train` make predictors, `load` reads one back, `predict`, `evaluate`
+and `explain` use one, `rerun` repeats a run, `tasks`, `models` and `datasets` tell what is installed. Plugin authors
+start at `medtasks.model`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medtasks.api import datasets, evaluate, explain, load, models, predict, run, tasks, train
+    from medtasks.api import audit, datasets, evaluate, explain, load, models, predict, rerun, run, tasks, train
 
-__all__ = ["datasets", "evaluate", "explain", "load", "models", "predict", "run", "tasks", "train"]
+__all__ = ["audit", "datasets", "evaluate", "explain", "load", "models", "predict", "rerun", "run", "tasks", "train"]
 
 
 def __getattr__(name: str) -> Any:

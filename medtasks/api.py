@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medtasks import bundle, document, pipeline, record, registry
+from medtasks import auditing, bundle, document, pipeline, record, registry, subgroups
 from medtasks.cases import Cases, Source
 from medtasks.dataset import Dataset
-from medtasks.errors import UsageError
+from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.shift import Validity, drifted
 from medtasks.model import Context, Progress, check_device, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
 from medtasks.preparing import name_of, prepare, read
+from medtasks.rerunning import rerun as rerun  # a public function of its own module
 from medtasks.settings import resolve
-from medtasks.task import Evaluation, Judged, Task
+from medtasks.task import Evaluation, Judged, Task, load_task
 from medtasks.training import fit
 
 AnyBundle = Predictor | str | Path
@@ -235,10 +236,85 @@ def evaluate(
         baseline,
         _explainer(predictor, dataset.cases, context),
         validity=validity,
+        subgroups=tuple(subgroups.measure(task, dataset, answers, getattr(chosen, "subgroups", ()), seed)),
     )
     if out is not None:
         summary["report"] = str(_write(Path(out), predictor, judged, summary))
     return Evaluated(evaluation, baseline, answers, summary)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit of a data set found; ``summary`` is the object that ``--json`` prints."""
+
+    findings: tuple[auditing.Finding, ...]
+    summary: dict[str, Any]
+
+    @property
+    def severe(self) -> tuple[auditing.Finding, ...]:
+        """Those that make a result on these data worthless."""
+        return tuple(one for one in self.findings if one.severity == "severe")
+
+
+def audit(
+    task: str,
+    data: Source | Dataset,
+    *,
+    out: str | Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Audit:
+    """Look for what would make a result on data too good or wrong, before anything is learnt from them.
+
+    Parameters
+    ----------
+    task, data, options
+        As in `run`. A split of the data's own is looked at; no other is made.
+    out
+        An HTML file that names the rows by their ids; nothing is written where None.
+    seed
+        For the probes' folds and samples.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, or ``out`` is a folder.
+
+    Examples
+    --------
+    >>> audit("diagnosis", "breast-cancer").severe
+    ()
+    """
+    start = time.time()
+    asked = load_task(task)
+    chosen = checked(asked.Options, options, f"option of {asked.name}")
+    if out is not None and Path(out).is_dir():
+        raise DataError(f"{str(out)!r} is a folder", hint="name a file, as in -o audit.html")
+    dataset = read(asked, data, chosen, seed=seed, progress=progress)
+    asked.check_options(chosen, data, dataset)
+    found = [*auditing.audit(dataset, seed=seed), *auditing.lost(data, chosen)]
+    try:
+        asked.check_trainable(dataset)
+    except DataError as error:
+        advice = error.hint or "give more data"
+        found.append(auditing.Finding("severe", "unusable", f"Nothing can be learnt: {error.message}", advice))
+    findings = auditing.ordered(found)
+    summary = {
+        "task": asked.name,
+        "data": name_of(data),
+        "n": len(dataset),
+        "counts": auditing.counted(findings),
+        "findings": [one.as_json() for one in findings],
+        "report": None if out is None else str(out),
+        "seconds": round(time.time() - start, 1),
+        "seed": seed,
+    }
+    if out is not None:
+        name = dataset.origin.title or Path(dataset.origin.source).name or dataset.origin.source
+        text = auditing.page(asked.title, name, findings, f"Made by medtasks {registry.version()}.")
+        Path(out).write_text(text, encoding="utf-8")
+    return Audit(findings, summary)
 
 
 def tasks() -> list[registry.Entry]:

@@ -31,7 +31,7 @@ SUMS = "SHA256SUMS"
 """The hash of every file, in the form that ``sha256sum --check`` reads."""
 TRUST = "trust"
 """The folder with what was learnt about how far answers can be trusted."""
-FILES = (NAME, SUMS, "model", "baseline", TRUST, "report.html")
+FILES = (NAME, SUMS, "model", "baseline", TRUST, "report.html", "card.md")
 """What may stand in a bundle's folder; the first always does."""
 _DESKTOP = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # left by file managers that looked into a folder
 
@@ -72,7 +72,7 @@ class Manifest(pydantic.BaseModel):
     """Provenance: data and its hash, seed, device, versions, measures."""
 
 
-def save(predictor: Predictor, folder: Path, *, report: str | None = None) -> Path:
+def save(predictor: Predictor, folder: Path, *, report: str | None = None, card: str | None = None) -> Path:
     """Write a bundle; a crash leaves the earlier folder or none, never half of one.
 
     Parameters
@@ -81,6 +81,8 @@ def save(predictor: Predictor, folder: Path, *, report: str | None = None) -> Pa
         Where to; an earlier bundle there is replaced.
     report
         The text of ``report.html``, without single cases.
+    card
+        The text of ``card.md``.
 
     Raises
     ------
@@ -97,6 +99,8 @@ def save(predictor: Predictor, folder: Path, *, report: str | None = None) -> Pa
             np.savez_compressed(fresh / TRUST / "trust.npz", allow_pickle=False, **predictor.trust.to_arrays())
         if report is not None:
             (fresh / "report.html").write_text(report, encoding="utf-8")
+        if card is not None:
+            (fresh / "card.md").write_text(card, encoding="utf-8")
         manifest = Manifest(
             format=FORMAT,
             medtasks=registry.version(),

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medtasks import fields, outcome, trusting
+from medtasks import auditing, fields, outcome, subgroups, trusting
 from medtasks.cases import Records
 from medtasks.dataset import Dataset
+from medtasks.evaluation.splits import Fold
 from medtasks.predictor import Predictor
 from medtasks.report import html
 from medtasks.report.blocks import Block, Bullets, Section, Table, Text
@@ -32,6 +33,8 @@ class Page:
     judged: Judged
     described: Dataset
     """The cases that the table of fields is about: those trained on, or those judged."""
+    splits: Sequence[Fold] = ()
+    """How the data were split; none of a judgement on other data, which are not audited."""
 
     @functools.cached_property
     def results(self) -> list[Section]:
@@ -50,13 +53,20 @@ class Page:
         """The description of the fields, with their weight in the model."""
         return _fields(self)
 
+    @functools.cached_property
+    def audited(self) -> list[Section]:
+        """What the audit of the data found."""
+        return [auditing.section(self.dataset, self.splits)] if self.splits else []
+
 
 def render(page: Page, *, public: bool = False) -> str:
     """Return the report as HTML; ``public`` leaves out what shows single cases."""
     sections = [
         *page.results,
         *page.trust,
+        *subgroups.section(page.judged.subgroups, page.task.headline(page.judged.data)),
         _data(page, public),
+        *page.audited,
         *page.fields,
         _made(page),
         Section("What it is not for", [Bullets(page.task.not_for)]),

@@ -12,12 +12,15 @@ from medtasks import bundle, fields
 from medtasks.cases import Images, Molecules, Records, Source
 from medtasks.cases.image_files import as_float
 from medtasks.model import Context, Progress
+from medtasks.occlusion import faithfulness
 from medtasks.predictor import Predictor
 from medtasks.report import figures, html
 from medtasks.report.blocks import Block, Figure, Picture, Row, Section, Table, Text
 
 SHOWN = 200
 """Cases drawn in the report; the file of values holds them all."""
+TESTED = 50
+"""Cases whose explanations are tested at most: each costs a few answers."""
 FILES = ("report.html", "values.npz", "values.csv")
 """What may stand in the folder of an explanation; the first always does."""
 _LEGENDS = {
@@ -46,13 +49,15 @@ def write(
     Returns
     -------
     dict
-        ``report``, ``values`` (None where nothing was explained), ``explained``, ``invalid`` as the CLI prints them.
+        ``report``, ``values`` (None where nothing was explained), ``explained``, ``invalid``, ``faithfulness`` (see
+        `medtasks.occlusion.faithfulness`; None where it could not be tested) as the CLI prints them.
     """
     bundle.check_target(out, FILES)
     context = Context(device=device, progress=progress or Progress())
     drawn: list[Figure | Picture] = []
     values: list[tuple[str, str, np.ndarray[Any, Any]]] = []
     invalid: list[tuple[str, str]] = []
+    tested: list[float] = []
     parts: tuple[str, ...] = ()
     names = predictor.outputs.classes or predictor.outputs.names
     readings = predictor.task.read_cases(source, predictor.schema)
@@ -69,18 +74,25 @@ def write(
             rows = decided == names.index(found.target) if target is None else np.ones(len(answers), dtype=bool)
             places = np.flatnonzero(rows).tolist()
             explained += [(row, found.target, value) for row, value in zip(places, found.values, strict=True)]
+            if len(values) < TESTED:
+                some = reading.cases.take(np.array(places[:TESTED], dtype=np.int64))
+                score = predictor.score_of(names.index(found.target), context)
+                share = faithfulness(score, some, found.values[:TESTED], predictor.describer)
+                tested += [] if share is None else [share] * len(some)
         for row, about, value in sorted(explained, key=lambda item: item[0]):  # they come class by class
             values.append((str(reading.cases.ids[row]), about, value))
             if len(drawn) < SHOWN:
                 drawn.append(_draw(reading.cases, row, about, value, answers.iloc[row]))
+    faithful = round(float(np.mean(tested)), 3) if tested else None
     with bundle.replacing(out, FILES) as fresh:
         name = _write_values(fresh, values, parts, predictor.schema["kind"]) if values else None
-        (fresh / "report.html").write_text(_page(predictor, drawn, len(values), invalid), encoding="utf-8")
+        (fresh / "report.html").write_text(_page(predictor, drawn, len(values), invalid, faithful), encoding="utf-8")
     return {
         "report": str(out / "report.html"),
         "values": str(out / name) if name else None,
         "explained": len(values),
         "invalid": len(invalid),
+        "faithfulness": faithful,
     }
 
 
@@ -124,7 +136,13 @@ def _write_values(folder: Path, values: list[tuple[str, str, Any]], parts: tuple
     return "values.npz"
 
 
-def _page(predictor: Predictor, drawn: list[Figure | Picture], count: int, invalid: list[tuple[str, str]]) -> str:
+def _page(
+    predictor: Predictor,
+    drawn: list[Figure | Picture],
+    count: int,
+    invalid: list[tuple[str, str]],
+    faithful: float | None,
+) -> str:
     kind = predictor.schema["kind"]
     shown: list[Block] = [Figure(figures.heat_scale(), figures.HEAT)] if kind == "images" and drawn else []
     shown.append(Row(drawn, wide=kind != "molecules") if drawn else Text("No case could be explained."))
@@ -136,6 +154,11 @@ def _page(predictor: Predictor, drawn: list[Figure | Picture], count: int, inval
         "It shows what the model used, which need not be the cause. "
         + _LEGENDS.get(kind, "Positive values speak for it, negative ones against it."),
     ]
+    if not predictor.model.explains():
+        lead.append(
+            "The model explains nothing itself: parts of each case were hidden, and what its answer lost is shown."
+        )
+    lead.append(_tested(faithful))
     if count > len(drawn):
         lead.append(f"The first {len(drawn)} are drawn; the file of values holds all.")
     return html.render(
@@ -143,4 +166,13 @@ def _page(predictor: Predictor, drawn: list[Figure | Picture], count: int, inval
         lead,
         sections,
         f"Made by medtasks {predictor.facts['versions']['medtasks']}.",
+    )
+
+
+def _tested(faithful: float | None) -> str:
+    if faithful is None:
+        return "Whether the explanations are faithful to the model could not be tested."
+    return (
+        f"Faithfulness {faithful:.2f}: so often did hiding the quarter that an explanation names lower the answer more "
+        "than hiding as much at random; 0.50 is no better than chance."
     )

@@ -117,6 +117,8 @@ def label(name: str) -> str:
 def verdict(gain: Measure | None, name: str) -> str:
     """Say in a sentence whether the model is better than the baseline."""
     shown = label(name)
+    if gain is not None and gain.value == 0 and gain.low is None:
+        return "The model answers as the baseline does."
     if gain is None or gain.low is None or gain.high is None:
         return f"The {shown} of model and baseline cannot be compared on these cases."
     if gain.value == gain.low == gain.high == 0:

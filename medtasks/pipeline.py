@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medtasks import bundle, record, registry
+from medtasks import bundle, record, registry, subgroups
 from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
 from medtasks.evaluation.shift import Validity
@@ -89,6 +89,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         task = prepared.task
         evaluation = task.evaluate(answered.data, answered.answers, settings.seed)
         baseline = task.evaluate(base.data, base.answers, settings.seed)
+        asked = getattr(prepared.options, "subgroups", ())
         validity = _validity(prepared, predictor, context)
         seconds = time.time() - start
         predictor = replace(predictor, facts=record.facts(prepared, context, seconds, evaluation, baseline, validity))
@@ -101,8 +102,9 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             _explainer(prepared, answered, context),
             _learnt(prepared, answered),
             validity,
+            tuple(subgroups.measure(task, answered.data, answered.answers, asked, settings.seed)),
         )
-        summary = record.summary(prepared, folder, evaluation, baseline, predictor.facts, seconds)
+        summary = record.summary(prepared, folder, judged, predictor.facts, seconds)
         record.write(folder, prepared, predictor, answered, judged, summary)
     return Run(folder, predictor, evaluation, baseline, summary)
 

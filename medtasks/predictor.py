@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import logit
 
 from medtasks.cases import Cases, Schema, Source
 from medtasks.cases.base import Reading
+from medtasks.cases.describing import Describer
 from medtasks.errors import PluginError, UsageError, suggest
 from medtasks.model import Context, Model
+from medtasks.occlusion import Score, occlude
 from medtasks.registry import aside
 from medtasks.task import Decision, Outputs, Task
 from medtasks.trust import Trust, advise
@@ -143,7 +146,7 @@ class Predictor:
         UsageError
             If there is no such class or target.
         PluginError
-            If the model does not explain.
+            If neither the model nor the core can explain cases of this kind.
         """
         names = self.outputs.classes or self.outputs.names
         if target is not None and target not in names:
@@ -159,8 +162,12 @@ class Predictor:
         found: list[Any] = [None] * len(cases)
         for target in np.unique(targets):
             rows = np.flatnonzero(targets == target)
-            with aside():
-                values = self.model.explain(cases.take(rows), int(target), context=context or Context())
+            some, settled = cases.take(rows), context or Context()
+            if self.model.explains():
+                with aside():
+                    values = self.model.explain(some, int(target), context=settled)
+            else:
+                values = occlude(self.score_of(int(target), settled), some, self.describer)
             if len(values) != len(rows):
                 raise PluginError(
                     f"the model {self.model_id} explained {len(values)} of {len(rows)} cases",
@@ -169,6 +176,28 @@ class Predictor:
             for row, value in zip(rows, values, strict=True):
                 found[row] = value
         return stacked(found)
+
+    def score_of(self, target: int, context: Context) -> Score:
+        """Return a function that gives (n,) what the model says for a class or target; see `medtasks.occlusion`.
+
+        Probabilities are told as log-odds, so that what is nearly certain can still be lowered; of arms, the expected
+        outcome less the mean of the others'.
+        """
+
+        def score(cases: Cases) -> npt.NDArray[np.float64]:
+            raw = np.asarray(self.scores(cases, context=context), dtype=np.float64)
+            raw = raw[..., 0] if raw.ndim == 3 else raw
+            if self.task.contrasts(self.outputs):
+                return np.asarray(raw[:, target] - np.delete(raw, target, axis=1).mean(axis=1))
+            likely = bool(self.outputs.classes) or (raw.size > 0 and raw.min() >= 0 and raw.max() <= 1)
+            return np.asarray(logit(np.clip(raw[:, target], 1e-12, 1 - 1e-12)) if likely else raw[:, target])
+
+        return score
+
+    @property
+    def describer(self) -> Describer | None:
+        """What describes cases without the model, where it was learnt."""
+        return None if self.trust is None else self.trust.describer
 
     def _explain(self, cases: Cases, target: str | None, context: Context) -> Iterator[Explanation]:
         names = self.outputs.classes or self.outputs.names

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import platformdirs
 
-from medtasks import registry
+from medtasks import registry, subgroups
 from medtasks.cases import Schema, Source
 from medtasks.dataset import SPLITS, Dataset, NamedDataset
 from medtasks.errors import DataError, PluginError, UsageError, suggest
@@ -56,6 +56,7 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
     dataset = read(task, source, options, seed=settings.seed, progress=progress)
     task.check_options(options, source, dataset)
     task.check_trainable(dataset)
+    subgroups.check(dataset, getattr(options, "subgroups", ()))
     kind = task.accepts(dataset)
     model_id = choose_model(task, kind, settings.model)
     model = model_class(model_id)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medtasks import bundle, document, registry
+from medtasks import bundle, card, document, registry
 from medtasks.dataset import Dataset
 from medtasks.evaluation.shift import Validity
 from medtasks.model import Context
@@ -27,6 +27,7 @@ FILES = (
     RECORD,
     "bundle",
     "report.html",
+    "card.md",
     "metrics.json",
     "predictions.csv",
     "config.toml",
@@ -47,14 +48,18 @@ def write(
     """Write everything into a fresh folder that takes the place of ``folder`` at the end."""
     data, folds = prepared.dataset, prepared.folds
     described = data.take(folds[0].train) if len(folds) == 1 else data
-    page = document.Page(prepared.task, predictor, data, prepared.parts, len(folds), judged, described)
+    page = document.Page(prepared.task, predictor, data, prepared.parts, len(folds), judged, described, folds)
+    repeatable = _repeatable(prepared.settings)
+    settings = repeatable.model_dump(mode="json", exclude_none=True)
     with bundle.replacing(folder, FILES) as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
-        bundle.save(predictor, fresh / "bundle", report=document.render(page, public=True))
+        text = card.render(predictor, data, judged, prepared.parts, len(folds))
+        (fresh / "card.md").write_text(text, encoding="utf-8")
+        bundle.save(predictor, fresh / "bundle", report=document.render(page, public=True), card=text)
         metrics = {key: told[key] for key in ("n", "metrics", "targets", "baseline")}
         bundle.write_json(fresh / "metrics.json", metrics)
-        bundle.write_json(fresh / RECORD, {**told, "facts": dict(predictor.facts)})
-        write_settings(_repeatable(prepared.settings), fresh / "config.toml")
+        bundle.write_json(fresh / RECORD, {**told, "settings": settings, "facts": dict(predictor.facts)})
+        write_settings(repeatable, fresh / "config.toml")
         _predictions(prepared, answered).to_csv(fresh / "predictions.csv", index=False)
         origin = prepared.dataset.origin
         for name, rows in (("invalid.csv", origin.invalid), ("remarks.csv", origin.remarks)):
@@ -99,18 +104,28 @@ def facts(
 def summary(
     prepared: Prepared,
     folder: Path,
-    evaluation: Evaluation,
-    baseline: Evaluation,
+    judged: Judged,
     facts: Mapping[str, Any],
     seconds: float,
 ) -> dict[str, Any]:
     """Return the object that ``--json`` prints."""
+    assert judged.baseline is not None
+    groups = [
+        {
+            "field": one.field,
+            "value": one.name,
+            "n": one.cases,
+            "metrics": {name: found.as_json() for name, found in one.measures.items()},
+        }
+        for one in judged.subgroups
+    ]
     return {
         "task": prepared.task.name,
         "model": prepared.model_id,
         "data": prepared.settings.data,
-        **evaluation.as_json(),
-        "baseline": baseline.as_json()["metrics"],
+        **judged.evaluation.as_json(),
+        **({"subgroups": groups} if groups else {}),
+        "baseline": judged.baseline.as_json()["metrics"],
         "validity": facts["validity"],
         "bundle": str(folder / "bundle"),
         "report": str(folder / "report.html"),

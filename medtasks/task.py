@@ -133,7 +133,7 @@ class Judged:
     same cases judged for the baseline, ``explain`` explains rows of ``data`` for given classes or targets
     (None where the model cannot), ``learnt`` says for each model that answered which rows of ``data`` those are and
     what it was made from (empty where that is not at hand), ``validity`` whether ``data`` are like the cases that sets
-    and intervals were calibrated on.
+    and intervals were calibrated on, ``subgroups`` the measures of each (`medtasks.subgroups.Subgroup`).
     """
 
     data: Dataset
@@ -144,6 +144,7 @@ class Judged:
     explain: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[Any]] | None = None
     learnt: tuple[tuple[npt.NDArray[np.int64], Dataset], ...] = ()
     validity: Validity | None = None
+    subgroups: tuple[Any, ...] = ()
 
 
 class Task(ABC):
@@ -292,6 +293,10 @@ class Task(ABC):
         if outputs.classes and "prediction" in answers:
             return np.array([outputs.classes.index(name) for name in answers["prediction"]], dtype=np.int64)
         return np.zeros(len(answers), dtype=np.int64)
+
+    def contrasts(self, outputs: Outputs) -> bool:
+        """Say whether a target is explained against the others, as one treatment is."""
+        return False
 
     def quantities(self, outputs: Outputs) -> tuple[Quantity, ...]:
         """Return what sets and intervals are made of; nothing where a task makes its own or none."""

@@ -19,6 +19,12 @@ from medtasks.trust import ABSTAIN, held
 Values = npt.NDArray[np.float64]
 SHOWN = 6
 """Targets of which curves are drawn."""
+METHODS = {
+    "none": "none",
+    "temperature": "temperature scaling",
+    "platt": "Platt scaling",
+    "isotonic": "isotonic regression",
+}
 MEANINGS = {
     IN: "as near to the training cases as 95 in 100 new ones were",
     BORDERLINE: "further than that",
@@ -28,7 +34,7 @@ MEANINGS = {
 
 def section(judged: Judged, quantities: Sequence[Quantity], level: float) -> list[Section]:
     """Write the section; none where answers carry neither domain nor sets."""
-    blocks: list[Block] = []
+    blocks: list[Block] = _calibration(judged, quantities)
     if quantities and _measured(judged, quantities[0]):
         blocks += _promises(judged, quantities, level)
     if judged.validity is not None:
@@ -38,6 +44,18 @@ def section(judged: Judged, quantities: Sequence[Quantity], level: float) -> lis
     if quantities and "decision" in judged.answers:
         blocks += _abstaining(judged, quantities)
     return [Section("How far to trust it", blocks)] if blocks else []
+
+
+def _calibration(judged: Judged, quantities: Sequence[Quantity]) -> list[Block]:
+    found = judged.decision.get("calibration")
+    if not found:
+        return []
+    each = {"": found} if "method" in found else found
+    told = {name: one["method"] for name, one in each.items()}
+    if set(told.values()) == {"none"}:
+        return [Text("Probabilities are the model's own: no calibration was shown to make them truer on validation.")]
+    parts = [f"{name}: {METHODS[method]}" if name else METHODS[method] for name, method in told.items()]
+    return [Text(f"Probabilities were calibrated on validation ({', '.join(parts[:SHOWN])}).")]
 
 
 def told(validity: Validity) -> str:

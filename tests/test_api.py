@@ -15,7 +15,7 @@ from medtasks.errors import DataError, UsageError
 
 def test_the_public_names_are_there_and_documented() -> None:
     assert set(medtasks.__all__) == {
-        "datasets", "evaluate", "explain", "load", "models", "predict", "run", "tasks", "train",
+        "audit", "datasets", "evaluate", "explain", "load", "models", "predict", "rerun", "run", "tasks", "train",
     }  # fmt: skip
     for name in medtasks.__all__:
         assert inspect.getdoc(getattr(medtasks, name)), name

@@ -7,6 +7,7 @@ from typing import Literal
 import pydantic
 
 from medtasks.cases.structures import Standard
+from medtasks.evaluation.calibrators import Method
 from medtasks.model import Config, Names
 from medtasks.task import Rule
 
@@ -44,6 +45,9 @@ class ActivityOptions(Config):
     """Calibrate prediction sets within each class, so that they hold in the rare one too."""
     name_nearest: bool = True
     """Keep the training molecules' SMILES in the bundle, and name the nearest beside each answer."""
+    calibration: Method = "auto"
+    """How probabilities are calibrated on validation: `temperature`, `platt`, `isotonic`, `none`; `auto` takes what is
+    shown to make them truer."""
     threshold: Rule = "youden"
     """For classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`, `specificity=0.9`, or a
     probability."""

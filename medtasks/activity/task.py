@@ -15,7 +15,9 @@ from medtasks.activity.similarity import with_cliffs
 from medtasks.cases import Cases, Molecules, Reading, Schema, Source
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, UsageError
+from medtasks.evaluation import calibrators
 from medtasks.evaluation.calibration import threshold
+from medtasks.evaluation.calibrators import Calibrator
 from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold, official
 from medtasks.model import Context
 from medtasks.report.blocks import Section
@@ -41,7 +43,7 @@ class Activity(Task):
     baselines: ClassVar[Mapping[str, str]] = {"molecules": "activity.linear-fingerprint"}
     demo: ClassVar[str] = "chembl2321810"
     demo_config: ClassVar[Mapping[str, Any]] = {"folds": 3, "graph_steps": 200}
-    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "level", "per_class", "name_nearest"})
+    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "calibration", "level", "per_class", "name_nearest"})
     not_for: ClassVar[tuple[str, ...]] = (
         "It ranks molecules for the next experiment; it does not replace the experiment.",
         "The less a new molecule resembles those it was trained on, the less its prediction is worth.",
@@ -118,14 +120,17 @@ class Activity(Task):
             raise ValueError("predict returned probabilities of being active outside of 0 to 1")
 
     def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any, train: Dataset) -> Decision:
-        """Choose a threshold for each target with classes."""
-        cuts = {}
+        """Calibrate each target with classes on validation, and choose its threshold there."""
+        cuts, fitted = {}, {}
         for t, (name, kind) in enumerate(zip(valid.names, valid.kinds, strict=True)):
             if kind == "binary":
                 known = np.isfinite(valid.targets[:, t])
-                positive = valid.targets[known, t] == 1
-                cuts[name] = threshold(positive, raw[known, t].astype(np.float64), options.threshold)
-        return {"rule": options.threshold, "thresholds": cuts} if cuts else {}
+                codes = (valid.targets[known, t] == 1).astype(np.int64)
+                said = _both(raw[known, t].astype(np.float64))
+                calibrator = calibrators.fit(said, codes, options.calibration)
+                fitted[name] = calibrator.as_json()
+                cuts[name] = threshold(codes == 1, calibrator(said)[:, 1], options.threshold)
+        return {"rule": options.threshold, "thresholds": cuts, "calibration": fitted} if cuts else {}
 
     def answer(
         self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None = None
@@ -135,6 +140,7 @@ class Activity(Task):
         for t, (name, kind) in enumerate(zip(outputs.names, outputs.kinds, strict=True)):
             values = raw[:, t].astype(np.float64)
             if kind == "binary":
+                values = Calibrator(**decision.get("calibration", {}).get(name, {}))(_both(values))[:, 1]
                 table[name] = np.where(values >= decision["thresholds"][name], "active", "inactive").astype(object)
                 table[f"p_{name}"] = values
             else:
@@ -182,3 +188,8 @@ class Activity(Task):
         from medtasks.activity import toy
 
         return toy.draw(accepts, n, seed)
+
+
+def _both(second: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return (n, 2) probabilities of inactive and active."""
+    return np.column_stack([1 - second, second])

@@ -72,6 +72,10 @@ class Records(Cases):
         """Return the given rows, in the given order."""
         return type(self)(self.ids[rows], self.frame.iloc[rows], self.fields)
 
+    def replaced(self, frame: pd.DataFrame) -> Self:
+        """Return the same rows with other values in the same fields."""
+        return type(self)(self.ids, frame, self.fields)
+
     def join(self, other: Self) -> Self:
         """Return these rows with those of ``other``, which have the same fields, behind them."""
         if other.fields != self.fields:

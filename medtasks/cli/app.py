@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from medtasks.cli import doctor, evaluate, explain, listing, plugins, predict, run
+from medtasks.cli import audit, doctor, evaluate, explain, listing, plugins, predict, rerun, run
 
 # The classes that every usage error and every interruption has, in any version of typer and click.
 UsageFault: type[Exception] = typer.BadParameter.__mro__[1]
@@ -36,6 +36,8 @@ def _main(
 app.command("run", context_settings=run.ACCEPTS_OPTIONS)(run.run)
 app.command("predict")(predict.predict)
 app.command("evaluate", context_settings=run.ACCEPTS_OPTIONS)(evaluate.evaluate)
+app.command("audit", context_settings=run.ACCEPTS_OPTIONS)(audit.audit)
+app.command("rerun")(rerun.rerun)
 app.command("explain")(explain.explain)
 app.command("tasks")(listing.tasks)
 app.command("models")(listing.models)

@@ -32,6 +32,8 @@ def explain(
     else:
         typer.echo(f"{found['explained']} cases explained, {found['invalid']} rows invalid")
         typer.echo(f"report: {found['report']}")
+        if found["faithfulness"] is not None:
+            typer.echo(f"faithfulness: {found['faithfulness']} (0.5 is chance)")
         if found["values"]:
             typer.echo(f"values: {found['values']}")
     if found["invalid"] and not found["explained"]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import pydantic
 
+from medtasks.evaluation.calibrators import Method
 from medtasks.model import Config, Names
 from medtasks.task import Rule
 
@@ -51,12 +52,17 @@ class DiagnosisOptions(Config):
     """The class or classes, comma-separated, that count as positive; all others become negative."""
     classes: Names = ()
     """Names for the classes, comma-separated, in the order of the labels in the data."""
+    subgroups: Names = ()
+    """Fields, comma-separated, by whose values the measures are told too; numbers cut as in `age:18-40-65`."""
     ignore: Names = ()
     """Columns, comma-separated, that the model must not see."""
     level: float = pydantic.Field(default=0.9, gt=0.5, lt=1)
     """The share of new cases whose prediction sets and intervals are to hold the truth."""
     per_class: bool = False
     """Calibrate prediction sets within each class, so that they hold in the rare one too."""
+    calibration: Method = "auto"
+    """How probabilities are calibrated on validation: `temperature`, `platt`, `isotonic`, `none`; `auto` takes what is
+    shown to make them truer."""
     threshold: Rule = "youden"
     """With two classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`,
     `specificity=0.9`, or a probability."""

@@ -14,9 +14,10 @@ from medtasks.cases import Cases, Images, Records, Schema, Source
 from medtasks.dataset import Dataset
 from medtasks.diagnosis import labels, sources
 from medtasks.diagnosis.options import DiagnosisOptions
-from medtasks.evaluation import metrics
+from medtasks.evaluation import calibrators, metrics
 from medtasks.evaluation.bootstrap import Resampled, Weights, resample
 from medtasks.evaluation.calibration import threshold
+from medtasks.evaluation.calibrators import Calibrator
 from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold, official
 from medtasks.model import Context
 from medtasks.report.blocks import Section
@@ -50,7 +51,9 @@ class Diagnosis(Task):
     }
     demo: ClassVar[str] = "phantom"
     demo_config: ClassVar[Mapping[str, Any]] = {"members": 1, "epochs": 16, "batch": 16, "least_steps": 0}
-    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "positive", "pixel_range", "level", "per_class"})
+    settled: ClassVar[frozenset[str]] = frozenset(
+        {"threshold", "calibration", "positive", "pixel_range", "level", "per_class"}
+    )
     not_for: ClassVar[tuple[str, ...]] = (
         "It is no medical device. It supports a physician's judgement in research and never replaces it.",
         "What was measured holds for cases like those judged; other hospitals, scanners, age groups or disease "
@@ -111,11 +114,14 @@ class Diagnosis(Task):
             raise ValueError("predict returned rows that are no probabilities: they must sum to 1")
 
     def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any, train: Dataset) -> Decision:
-        """Choose the threshold on validation cases (two classes), or take the most probable class."""
+        """Calibrate on validation cases, and choose there the threshold of two classes."""
+        said = np.asarray(raw, dtype=np.float64)
+        calibrator = calibrators.fit(said, valid.targets, options.calibration)
         if len(valid.classes) != 2:
-            return {"rule": "most probable"}
-        cut = threshold(valid.targets == 1, raw[:, 1].astype(np.float64), options.threshold)
+            return {"rule": "most probable", "calibration": calibrator.as_json()}
+        cut = threshold(valid.targets == 1, calibrator(said)[:, 1], options.threshold)
         return {
+            "calibration": calibrator.as_json(),
             "rule": options.threshold,
             "threshold": cut,
             "positive": valid.classes[1],
@@ -126,6 +132,7 @@ class Diagnosis(Task):
         self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None = None
     ) -> pd.DataFrame:
         """Return ``prediction``, ``probability`` (of it) and ``p_CLASS`` for every class."""
+        raw = Calibrator(**decision.get("calibration", {}))(np.asarray(raw, dtype=np.float64))
         decided = (raw[:, 1] >= decision["threshold"]).astype(int) if "threshold" in decision else raw.argmax(axis=1)
         table = pd.DataFrame(
             {

@@ -80,7 +80,11 @@ def _arms(judged: Judged, scores: causal.Scores) -> list[Block]:
             f"The last column compares like with like (doubly robust); {better} is better.",
         ),
         Figure(figures.intervals(bars, "mean outcome had all received it"), "The last column of the table."),
-        Table(["Average effect", "Difference (95 %)"], pairs, "The first less the second, for every pair; each interval by itself."),
+        Table(
+            ["Average effect", "Difference (95 %)"],
+            pairs,
+            "The first less the second, for every pair; each interval by itself.",
+        ),
     ]
 
 

@@ -96,7 +96,7 @@ class Arm(Question):
             "lead": critical(arms),
             "differs": bool(differs),
             "individual": bool(ranks),
-            "calibration": lines if raw.ndim == 2 else None,
+            "lines": lines if raw.ndim == 2 else None,
             "support": support.as_json(),
         }
 
@@ -108,7 +108,7 @@ class Arm(Question):
             counts = Support.read(decision["support"], cases).of(cases)
         allergic = allergens(cases, names, ()) if n else np.zeros(counts.shape, dtype=bool)
         able = supported(counts) & ~allergic
-        found = effects(np.asarray(raw, dtype=np.float64), decision["calibration"])
+        found = effects(np.asarray(raw, dtype=np.float64), decision["lines"])
         sign, standard = -1.0 if decision["minimise"] else 1.0, decision["standard"]
         evident = decision["differs"] or decision["individual"]
         choice = choose(found, able, standard, sign, decision["lead"], evident)

@@ -86,6 +86,10 @@ class History(Patients):
         """Return the given rows, in the given order."""
         return History(self.ids[rows], self.frame.iloc[rows], self.fields, self.how)
 
+    def replaced(self, frame: pd.DataFrame) -> History:
+        """Return the same rows with other values in the same fields."""
+        return History(self.ids, frame, self.fields, self.how)
+
     def join(self, other: Any) -> History:
         """Return these rows with those of ``other`` behind them."""
         frame = pd.concat([self.frame, other.frame], ignore_index=True)

@@ -51,6 +51,8 @@ class TreatmentOptions(Config):
     """The column that names the row (`id` where there is one)."""
     split: str | None = None
     """The column with the data's own split into train, valid and test (`split` where there is one)."""
+    subgroups: Names = ()
+    """Fields, comma-separated, by whose values the measures are told too; numbers cut as in `age:18-40-65`."""
     ignore: Names = ()
     """Columns, comma-separated, that the model must not see: above all what came after the treatment."""
     at: Moment = ADMISSION

@@ -63,6 +63,26 @@ def read(source: Source, options: TreatmentOptions, schema: Schema | None = None
     return read_patients(read_table(path), options, str(path), schema)
 
 
+def lost_outcomes(
+    source: Source, options: TreatmentOptions
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_], list[str]] | None:
+    """Return of every row of a table its arm (None where missing), whether its outcome is missing, and its id.
+
+    None where the source is no table with arms: `read` leaves the rows out that this is about.
+    """
+    if isinstance(source, pd.DataFrame):
+        table = with_names(source, "the table").reset_index(drop=True)
+    elif is_table(path := Path(source).expanduser()) and path.is_file():
+        table = read_table(path)
+    else:
+        return None
+    columns = _columns(table, options, "the table")
+    if columns.treatment is None or columns.outcome is None:
+        return None
+    ids = [str(value) for value in table[columns.id]] if columns.id else [str(i + 1) for i in range(len(table))]
+    return clean(table[columns.treatment]), is_missing(table[columns.outcome]).to_numpy(), ids
+
+
 def read_patients(table: pd.DataFrame, options: TreatmentOptions, where: str, schema: Schema | None = None) -> Dataset:
     """Make a data set of a table with a row per patient."""
     table = with_names(table, where).reset_index(drop=True)

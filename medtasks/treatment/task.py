@@ -64,7 +64,7 @@ class Treatment(Task):
     defaults: ClassVar[Mapping[str, str]] = {
         "patients/arm": "treatment.doubly-robust",
         "patients/dose": "treatment.dose",
-        "patients/set": "treatment.medication-set",
+        "patients/set": "treatment.linear-set",
     }
     baselines: ClassVar[Mapping[str, str]] = {
         "patients/arm": "treatment.best-arm",
@@ -180,6 +180,10 @@ class Treatment(Task):
     def explained(self, answers: pd.DataFrame, outputs: Outputs) -> npt.NDArray[np.int64]:
         """Return the arm ranked first, or the first target."""
         return self._question(outputs.kinds).explained(answers, outputs)
+
+    def contrasts(self, outputs: Outputs) -> bool:
+        """Say so of arms: what speaks for one is what sets it apart from the others."""
+        return Asked.of(outputs.kinds).question == ARM
 
     def headline(self, dataset: Dataset) -> str:
         """Return the measure that the question is summed up by."""

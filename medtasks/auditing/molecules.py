@@ -1,0 +1,166 @@
+"""What an audit asks of molecules: one structure with several answers, near twins across the split, cliffs, leaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks.activity.measurements import merge
+from medtasks.activity.similarity import nearest
+from medtasks.auditing.findings import Amount, Finding, Subject, plural
+from medtasks.auditing.leaks import from_field
+from medtasks.auditing.repeats import Sets
+from medtasks.auditing.values import REPEATED, outliers
+from medtasks.cases import Molecules
+from medtasks.cases.fingerprints import count_substructures
+from medtasks.cases.structures import quiet
+
+Values = npt.NDArray[np.float64]
+
+TWINS = 0.95
+"""Tanimoto similarity (ECFP4) above which a test molecule asks nothing new: a stereoisomer, a chain longer by one."""
+MOST_COMPARED = 20_000_000
+"""Pairs of training and test molecules that are compared: a second each five million; of more, some are drawn."""
+COLUMNS = 256
+"""Columns that substructures are folded to: to tell two parts apart few are enough, and a fit stays quick."""
+MANY_AT_ONE = 0.3
+"""Share of exact numbers that are one and the same, from which they look like bounds written without their sign."""
+PROPERTIES = ("molecular weight", "heavy atoms", "rings", "hydrogen-bond donors", "hydrogen-bond acceptors",
+              "rotatable bonds", "polar surface", "carbons without double bonds", "charge")  # fmt: skip
+"""What is told of a molecule beside its substructures; see `properties`."""
+
+
+def properties(molecules: Molecules) -> Values:
+    """Return (n, 9): the `PROPERTIES` of each molecule, by RDKit (g/mol, counts, square Å, share, charge)."""
+    from rdkit import Chem
+    from rdkit.Chem import rdMolDescriptors
+
+    def one(mol: Any) -> tuple[float, ...]:
+        return (
+            rdMolDescriptors._CalcMolWt(mol),
+            mol.GetNumHeavyAtoms(),
+            rdMolDescriptors.CalcNumRings(mol),
+            rdMolDescriptors.CalcNumHBD(mol),
+            rdMolDescriptors.CalcNumHBA(mol),
+            rdMolDescriptors.CalcNumRotatableBonds(mol),
+            rdMolDescriptors.CalcTPSA(mol),
+            rdMolDescriptors.CalcFractionCSP3(mol),
+            Chem.GetFormalCharge(mol),
+        )
+
+    with quiet():
+        return np.array([one(mol) for mol in molecules.mols()], dtype=np.float64).reshape(-1, len(PROPERTIES))
+
+
+def shift_columns(molecules: Molecules, told: Values) -> Values:
+    """Return (n, d): the logarithm of how often each substructure occurs, and the ``told`` properties."""
+    return np.column_stack([np.log1p(count_substructures(molecules.mols(), COLUMNS).astype(np.float64)), told])
+
+
+def by_property(subject: Subject, told: Values) -> list[Finding]:
+    """Ask whether one simple property tells the label, as it does where decoys were chosen badly."""
+    found = []
+    for name, values in zip(PROPERTIES, told.T, strict=True):
+        advice = (
+            "a model needs no chemistry to tell them apart: choose inactive molecules that are like the active ones"
+        )
+        found += from_field(subject, values, f"the {name} alone tells", advice, strong=0.9)
+    return [Finding("warning", one.check, one.title, one.advice) for one in found]
+
+
+def conflicts(subject: Subject, sets: Sets) -> list[Finding]:
+    """Tell of structures whose measurements contradict each other: joined when read, or standing side by side."""
+    data = subject.dataset
+    disputed = [name for name, remark in data.origin.remarks if "contradict" in remark]
+    for rows in sets:
+        for t, kind in enumerate(data.kinds):
+            known = rows[np.isfinite(data.targets[rows, t])]
+            if kind in ("number", "binary") and len(known) > 1:
+                _, _, broken = merge(data.targets[known, t], data.bounds[known, t], kind == "binary")
+                if broken:
+                    disputed += subject.ids(known)
+                    break
+    if not disputed:
+        return []
+    names = tuple(dict.fromkeys(disputed))
+    return [
+        Finding(
+            "warning",
+            "contradictions",
+            f"{plural(len(names), 'molecule')} with measurements that contradict each other (classes that differ, or "
+            "numbers more than ten-fold apart)",
+            "look at the assays: leave out the measurements that do not belong together, or mend their units",
+            len(names),
+            names,
+        )
+    ]
+
+
+def twins(subject: Subject, molecules: Molecules) -> list[Finding]:
+    """Tell of test molecules that are nearly one of training."""
+    if subject.parts is None or "test" not in subject.parts:
+        return []
+    train, test = np.flatnonzero(subject.parts == "train"), np.flatnonzero(subject.parts == "test")
+    if not len(train) or not len(test):
+        return []
+    rng = np.random.default_rng(subject.seed)
+    whole = len(test)
+    if len(train) * len(test) > MOST_COMPARED:
+        test = np.sort(rng.permutation(test)[: max(1, MOST_COMPARED // len(train))])
+    found = nearest(molecules.take(test), molecules.take(train))
+    near = found.similarity >= TWINS
+    # Equal structures are told of as copies.
+    texts = molecules.take(test[near]).smiles(), molecules.take(train[found.place[near]]).smiles()
+    rows = test[near][[mine != theirs for mine, theirs in zip(*texts, strict=True)]] if near.any() else test[near]
+    if not len(rows):
+        return []
+    seen = "" if whole == len(test) else f" of {len(test)} looked at"
+    title = (
+        f"{plural(len(rows), 'test molecule')}{seen} {'is' if len(rows) == 1 else 'are'} nearly a training molecule "
+        f"(Tanimoto {TWINS} or more)"
+    )
+    advice = "the test asks less than it seems to: split by scaffold or by cluster (--split-by)"
+    return [Finding("warning", "near-duplicates", title, advice, len(rows), subject.ids(rows), parts=("train", "test"))]
+
+
+def cliffs(subject: Subject) -> list[Finding]:
+    """Tell of activity cliffs; see `medtasks.activity.similarity.with_cliffs`."""
+    marked = subject.dataset.extra.get("cliff")
+    rows = np.flatnonzero(marked.any(axis=1)) if marked is not None else np.empty(0, dtype=np.int64)
+    if not len(rows):
+        return []
+    title = f"{plural(len(rows), 'molecule')} ({len(rows) / len(subject):.0%}) on an activity cliff: nearly the same"
+    return [Finding("note", "cliffs", f"{title} as another one, and measured quite differently",
+                    "expect the largest errors there (rmse_cliff); check the steepest for typing errors", len(rows),
+                    subject.ids(rows))]  # fmt: skip
+
+
+def measurements(subject: Subject) -> list[Finding]:
+    """Tell of numbers far outside, and of one number that stands too often."""
+    found = []
+    for amount in subject.amounts():
+        found += _amount(subject, amount)
+    return found
+
+
+def _amount(subject: Subject, amount: Amount) -> list[Finding]:
+    found = []
+    far = amount.rows[outliers(amount.values)]
+    if len(far):
+        found.append(Finding("note", "values", f"{plural(len(far), 'value')} of {amount.what} lie far outside of all "
+                             "others", "check them: units, decimal points, typing errors", len(far),
+                             subject.ids(far)))  # fmt: skip
+    levels, counts = np.unique(amount.values, return_counts=True)
+    most = int(counts.argmax()) if len(counts) else 0
+    if len(levels) > REPEATED and counts[most] > MANY_AT_ONE * len(amount.values) and most in (0, len(levels) - 1):
+        exact = (subject.dataset.bounds == 0).all()
+        if exact:
+            rows = amount.rows[amount.values == levels[most]]
+            where = "lowest" if most == 0 else "highest"
+            found.append(Finding("warning", "values", f"{len(rows) / len(amount.values):.0%} of {amount.what} are its "
+                                 f"{where} value: bounds written without their sign?",
+                                 "write bounds as bounds (>10000), or predict classes", len(rows),
+                                 subject.ids(rows)))  # fmt: skip
+    return found

@@ -1,0 +1,152 @@
+"""Explaining any model by what its answer loses when a part of a case is hidden; and testing explanations that way.
+
+For models without an explanation of their own. Parts are fields of a record (set to the training median, or to not
+known), patches of an image (set to its mean; Zeiler & Fergus 2014, doi:10.1007/978-3-319-10590-1_53) and atoms of a
+molecule (made an unknown element; Sheridan 2019, doi:10.1021/acs.jcim.8b00825).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medtasks.cases import Cases, Images, Molecules, Records
+from medtasks.cases.describing import Describer
+from medtasks.cases.image_files import as_float
+from medtasks.errors import PluginError
+
+Values = npt.NDArray[np.float64]
+Score = Callable[[Cases], Values]
+"""Gives (n,) how much a model says for the class or target that is explained."""
+GRID = 8
+"""Patches to a side: smaller ones change no answer, larger ones tell no place."""
+HIDDEN = 0.25
+"""Share of the parts that the test of an explanation hides."""
+DRAWS = 3
+"""Random choices of parts that the explanation's is compared with."""
+
+
+def occlude(score: Score, cases: Cases, describer: Describer | None) -> npt.NDArray[Any]:
+    """Return what each part of each case adds to its score: (n, fields), (n, `GRID`, `GRID`), or n arrays (atoms,).
+
+    Raises
+    ------
+    PluginError
+        If the kind of cases cannot be taken apart here.
+    """
+    whole = score(cases)
+    if isinstance(cases, Records):
+        columns = []
+        for number in range(len(cases.fields)):
+            mask = np.arange(len(cases.fields)) == number
+            columns.append(whole - score(without(cases, [mask] * len(cases), describer)))
+        return np.column_stack(columns)
+    if isinstance(cases, (Images, Molecules)):
+        sizes = [GRID * GRID] * len(cases) if isinstance(cases, Images) else [mol.GetNumAtoms() for mol in cases.mols()]
+        rows = np.repeat(np.arange(len(cases)), sizes)
+        masks = [np.arange(size) == place for size in sizes for place in range(size)]
+        lost = np.empty(len(rows))
+        step = 256  # altered cases held at a time
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            altered: Cases = without(cases.take(rows[part]), masks[part], describer)
+            lost[part] = whole[rows[part]] - score(altered)
+        ends = np.cumsum(sizes)[:-1]
+        if isinstance(cases, Images):
+            return lost.reshape(len(cases), GRID, GRID)
+        found = np.empty(len(cases), dtype=object)
+        for row, values in enumerate(np.split(lost, ends)):
+            found[row] = values
+        return found
+    raise PluginError(
+        f"{cases.kind} cannot be explained without a model that does it itself", hint="write the model's `explain`"
+    )
+
+
+def without(cases: Any, masks: Sequence[npt.NDArray[np.bool_]], describer: Describer | None) -> Cases:
+    """Return the cases with the marked parts of each hidden; a mask of an image may have any resolution."""
+    if isinstance(cases, Records):
+        return _records(cases, np.array(masks), describer)
+    if isinstance(cases, Images):
+        return Images(cases.ids, [_picture(as_float(cases.pixels(i)), mask) for i, mask in enumerate(masks)])
+    return Molecules(cases.ids, [_molecule(cases.mol(i), mask) for i, mask in enumerate(masks)], cases.standard)
+
+
+def faithfulness(
+    score: Score, cases: Cases, values: Sequence[npt.NDArray[Any]], describer: Describer | None, seed: int = 0
+) -> float | None:
+    """Return how often hiding the parts that an explanation names lowers the score more than hiding others.
+
+    A deletion test (Petsiuk, Das & Saenko 2018, arXiv:1806.07421) against chance: of each case the quarter of the parts
+    with the largest values is hidden, and as many drawn at random; 0.5 says that the explanation is no better.
+
+    Returns
+    -------
+    float, or None where there is no case of at least two parts, or no hiding changes anything
+    """
+    rng = np.random.default_rng(seed)
+    rows = np.array([i for i, one in enumerate(values) if np.size(one) > 1], dtype=np.int64)
+    if not len(rows):
+        return None
+    some = cases.take(rows)
+    whole, named = score(some), [_top(np.asarray(values[i])) for i in rows]
+    ours = whole - score(without(some, named, describer))
+    won = []
+    for _ in range(DRAWS):
+        drawn = [rng.permutation(mask.ravel()).reshape(mask.shape) for mask in named]
+        theirs = whole - score(without(some, drawn, describer))
+        scale = 1e-9 * max(1.0, float(np.abs(whole).max()))
+        won.append(np.where(np.abs(ours - theirs) <= scale, 0.5, ours > theirs))
+    if np.allclose(won, 0.5):
+        return None
+    return float(np.mean(won))
+
+
+def _top(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Mark the quarter of the parts with the largest values; of an image, patches of a grid."""
+    if values.ndim == 2:
+        height, width = (max(1, size // GRID) for size in values.shape)
+        cut = values[: height * GRID, : width * GRID] if min(values.shape) >= GRID else values
+        if min(values.shape) >= GRID:
+            values = cut.reshape(GRID, height, GRID, width).mean(axis=(1, 3))
+    count = max(1, round(HIDDEN * values.size))
+    mask = np.zeros(values.size, dtype=bool)
+    mask[np.argsort(-values.ravel(), kind="stable")[:count]] = True
+    return mask.reshape(values.shape)
+
+
+def _records(cases: Records, masks: npt.NDArray[np.bool_], describer: Describer | None) -> Records:
+    frame = cases.frame.copy()
+    medians = None if describer is None or describer.encoder is None else describer.encoder.median
+    for number, field in enumerate(cases.fields):
+        usual = np.nan if medians is None or field.type == "category" else float(medians[number])
+        if field.type == "category":
+            frame[field.name] = frame[field.name].where(~masks[:, number], None)
+        else:
+            frame[field.name] = frame[field.name].where(~masks[:, number], usual)
+    return cases.replaced(frame)
+
+
+def _picture(image: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    height, width = image.shape[:2]
+    side = mask.reshape(GRID, GRID) if mask.ndim == 1 else mask
+    down = np.minimum(np.arange(height) * side.shape[0] // height, side.shape[0] - 1)
+    across = np.minimum(np.arange(width) * side.shape[1] // width, side.shape[1] - 1)
+    hidden = side[np.ix_(down, across)]
+    return np.where(hidden[:, :, None], image.mean(axis=(0, 1)), image).astype(np.float32)
+
+
+def _molecule(mol: Any, mask: npt.NDArray[np.bool_]) -> bytes:
+    from rdkit import Chem
+
+    changed = Chem.RWMol(mol)
+    for place in np.flatnonzero(mask).tolist():
+        atom = changed.GetAtomWithIdx(place)
+        atom.SetAtomicNum(0)
+        atom.SetFormalCharge(0)
+    changed.UpdatePropertyCache(strict=False)
+    Chem.GetSymmSSSR(changed)
+    return bytes(changed.GetMol().ToBinary())

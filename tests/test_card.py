@@ -1,0 +1,74 @@
+"""The model card and the subgroups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import medtasks
+from medtasks.cases import Images, Records
+from medtasks.dataset import Dataset
+from medtasks.errors import UsageError
+from medtasks.subgroups import check
+
+
+def test_a_card_holds_facts_and_shows_what_nobody_told(record_run: Path) -> None:
+    text = (record_run / "card.md").read_text("utf-8")
+    assert text == (record_run / "bundle" / "card.md").read_text("utf-8")
+    for part in ("# diagnosis.linear-record: healthy, sick", "SHA-256: ", "| auroc | ", "Validity: ", "## Checklist"):
+        assert part in text
+    assert "Ethics approval and consent: not reported" in text
+    assert "None" not in text
+    assert "MARK" not in text  # no patient
+
+
+def test_a_card_of_molecules_has_the_oecds_items(tmp_path: Path) -> None:
+    table = pd.DataFrame({"smiles": ["C" * (i + 1) + "O" for i in range(60)], "y": range(60)})
+    run = medtasks.run("activity", table, target="y", model="linear-fingerprint", split_by="random", out=tmp_path / "r")
+    assert "OECD 3, a defined domain of applicability: similarity" in (run.folder / "card.md").read_text("utf-8")
+
+
+def test_subgroups_are_judged_by_themselves(records_csv: Path, tmp_path: Path, cli: Any) -> None:
+    asked = ["--subgroups", "ward,age:50"]
+    run = ["run", "diagnosis", "--data", records_csv, "--model", "linear-record", "--json"]
+    done = cli(*run, *asked, "--out", tmp_path / "r")
+    assert done.code == 0, done.err
+    import json
+
+    found = json.loads(done.out)["subgroups"]
+    assert [(one["field"], one["value"]) for one in found] == [
+        *(("ward", "north"), ("ward", "south"), ("age", "below 50"), ("age", "50 and above"))
+    ]
+    assert sum(one["n"] for one in found) == 2 * 90
+    assert 0 <= found[0]["metrics"]["auroc"]["low"] <= found[0]["metrics"]["auroc"]["value"]
+    page = (tmp_path / "r" / "report.html").read_text("utf-8")
+    assert "ward: north" in page
+    assert "age: 50 and above" in page
+    again = medtasks.evaluate(tmp_path / "r", records_csv, out=tmp_path / "e", subgroups="ward")
+    assert "ward: north" in Path(again.summary["report"]).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("wrad", "no field is called 'wrad'"),
+        ("age", "has [0-9]+ values"),
+        ("ward:1-2", "rising list"),
+        ("age:5-2", "rising"),
+    ],
+)
+def test_subgroups_that_the_data_cannot_make_are_refused(table: pd.DataFrame, asked: str, message: str) -> None:
+    data = Dataset(Records.from_table(table[["age", "ward"]]), (table["target"] == "sick").to_numpy().astype(int))
+    with pytest.raises(UsageError, match=message):
+        check(data, (asked,))
+
+
+def test_images_have_no_subgroups() -> None:
+    import numpy as np
+
+    data = Dataset(Images(["a"], np.zeros((1, 4, 4), dtype=np.uint8)), np.zeros(1, dtype=np.int64))
+    with pytest.raises(UsageError, match="have none"):
+        check(data, ("sex",))

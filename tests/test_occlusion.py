@@ -1,0 +1,112 @@
+"""Explaining models that do not explain themselves, and telling good explanations from bad ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import medtasks
+from medtasks.cases import Images, Molecules, Records
+from medtasks.cases.describing import Describer
+from medtasks.occlusion import GRID, faithfulness, occlude, without
+
+
+def test_the_field_that_decides_is_found() -> None:
+    rng = np.random.default_rng(0)
+    records = Records.from_table(
+        pd.DataFrame({"a": rng.normal(size=40), "b": rng.normal(size=40), "c": ["x", "y"] * 20})
+    )
+    describer = Describer.fit(records)
+
+    def score(cases: Any) -> np.ndarray:
+        return np.asarray(3.0 * cases.frame["b"].to_numpy() + (cases.frame["c"] == "y").to_numpy())
+
+    values = occlude(score, records, describer)
+    median = float(records.frame["b"].median())
+    assert np.allclose(values[:, 1], 3 * (records.frame["b"] - median))
+    assert np.allclose(values[:, 0], 0)
+    assert np.allclose(values[:, 2], (records.frame["c"] == "y").astype(float))
+    assert faithfulness(score, records, list(values), describer) > 0.7  # type: ignore[operator]
+    assert faithfulness(score, records, list(-values), describer) < 0.4  # type: ignore[operator]
+
+
+def test_the_place_of_a_lesion_is_found() -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.uniform(0.2, 0.4, (12, 32, 32)).astype(np.float32)
+    places = rng.integers(0, GRID, (12, 2))
+    for picture, (down, across) in zip(pictures, places, strict=True):
+        picture[down * 4 : down * 4 + 4, across * 4 : across * 4 + 4] = 1.0
+    images = Images([str(i) for i in range(12)], list(pictures))
+
+    def score(cases: Any) -> np.ndarray:
+        return np.asarray(cases.load((32, 32), 1).reshape(len(cases), -1).max(axis=1), dtype=np.float64)
+
+    heat = occlude(score, images, None)
+    assert heat.shape == (12, GRID, GRID)
+    found = np.array([np.unravel_index(one.argmax(), one.shape) for one in heat])
+    assert (found == places).all()  # the pointing game
+    assert faithfulness(score, images, list(heat), None) > 0.8  # type: ignore[operator]  # chance hides it too at times
+    fine = [np.kron(one, np.ones((4, 4))) for one in heat]  # a map at any resolution can be tested
+    assert faithfulness(score, images, fine, None) > 0.8  # type: ignore[operator]
+
+
+def test_the_atoms_that_decide_are_found() -> None:
+    molecules = Molecules.from_smiles(["CCCCO", "CCNCC", "OCCCCN"])
+
+    def score(cases: Any) -> np.ndarray:
+        return np.array([sum(atom.GetSymbol() == "O" for atom in mol.GetAtoms()) for mol in cases.mols()], dtype=float)
+
+    values = occlude(score, molecules, None)
+    assert values[0].tolist() == [0, 0, 0, 0, 1]
+    assert values[1].tolist() == [0] * 5
+    assert values[2].tolist() == [1, 0, 0, 0, 0, 0]
+    ringed = Molecules.from_smiles(["c1ccc2[nH]ccc2c1", "C[N+](C)(C)C"])
+    for row, mol in enumerate(ringed.mols()):  # aromatic and charged atoms too
+        masks = [np.arange(mol.GetNumAtoms()) == i for i in range(mol.GetNumAtoms())]
+        hidden = without(ringed.take(np.full(len(masks), row)), masks, None)
+        assert [other.GetNumAtoms() for other in hidden.mols()] == [mol.GetNumAtoms()] * len(masks)  # type: ignore[attr-defined]
+
+
+def test_what_changes_nothing_cannot_be_tested() -> None:
+    records = Records.from_table(pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 2.0]}))
+    assert faithfulness(lambda cases: np.zeros(len(cases)), records, [np.ones(2)] * 2, None) is None
+    assert faithfulness(lambda cases: np.zeros(len(cases)), records, [np.ones(1)] * 2, None) is None
+
+
+def test_a_model_of_two_methods_is_explained(
+    plugins: Any, records_csv: Path, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    plugins.model("acme-crp", CRP)
+    run = medtasks.run("diagnosis", records_csv, model="acme-crp", out=tmp_path / "r", folds=1)
+    (one, *_) = medtasks.explain(run.bundle, table.head(8), "sick")
+    assert one.parts[int(np.abs(np.mean(one.values, axis=0)).argmax())] == "crp"
+    from medtasks.explaining import write
+
+    told = write(medtasks.load(run.bundle), table.head(30), tmp_path / "why")
+    assert told["faithfulness"] == pytest.approx(1.0, abs=0.35)
+    assert "explains nothing itself" in (tmp_path / "why" / "report.html").read_text("utf-8")
+
+
+CRP = """
+import numpy as np
+from medtasks.model import Model
+
+class It(Model):
+    task, accepts = "diagnosis", "records"
+    def fit(self, train, valid, *, context):
+        self.cut = float(train.cases.frame["crp"].median())
+    def predict(self, cases, *, context):
+        sick = 1 / (1 + np.exp(-(cases.frame["crp"].to_numpy(float) - self.cut) / 10))
+        return np.column_stack([1 - sick, sick])
+    def save(self, folder):
+        np.savez(folder / "model.npz", cut=self.cut)
+    @classmethod
+    def load(cls, folder, *, context):
+        model = cls(cls.Config())
+        model.cut = float(np.load(folder / "model.npz")["cut"])
+        return model
+"""
