@@ -114,7 +114,9 @@ def find(kind: str, name: str) -> Entry:
             if _normal(entry.distribution) == _normal(distribution)
         ]
     if not matches:
-        raise UsageError(f"no {kind} called {name!r}", hint=suggest(name, {entry.name for entry in known}))
+        hint = suggest(name, {entry.name for entry in known})
+        only = f" (only the plugins that {ALLOWED} names count)" if ALLOWED in os.environ else ""
+        raise UsageError(f"no {kind} called {name!r}", hint=hint + only)
     return matches[0]
 
 

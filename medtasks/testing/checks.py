@@ -34,6 +34,7 @@ _IN_ORDER: tuple[Check, ...] = (
     learning.shuffled_labels,
     learning.explains_cause,
     learning.embeds,
+    learning.of_the_task,
 )
 CHECKS: Mapping[str, Check] = {check.__name__.replace("_", "-"): check for check in _IN_ORDER}
 """Every check by its name; the docstring of each says what holds and how to mend it."""

@@ -99,6 +99,21 @@ def embeds(bench: Bench) -> None:
         raise Broken("embed returned values that are not finite numbers")
 
 
+def of_the_task(bench: Bench) -> None:
+    """What the task asks of its models beside all this (`Task.checks`) holds.
+
+    To mend: see the documentation of the task's class.
+    """
+    if not bench.task.checks:
+        raise Absent(f"the task {bench.task.name} asks nothing beside")
+    assert len(bench.raw) >= 0  # fitted and asked by now
+    for name, hold in bench.task.checks.items():
+        try:
+            hold(bench)
+        except ValueError as error:
+            raise Broken(f"{name}: {error}") from None
+
+
 def _explained(bench: Bench, model: Model, rows: npt.NDArray[np.int64], target: int) -> list[npt.NDArray[Any]]:
     found = model.explain(bench.test.cases.take(rows), target, context=bench.context)
     if len(found) != len(rows):

@@ -142,7 +142,7 @@ def failed(report: Any) -> set[str]:
 
 
 def test_every_check_has_a_saboteur() -> None:
-    assert set(SABOTEURS) | {"listing"} == set(CHECKS)
+    assert set(SABOTEURS) | {"listing", "of-the-task"} == set(CHECKS)
 
 
 def test_an_honest_model_passes_in_fresh_processes_too(plugins: Any) -> None:
@@ -150,14 +150,14 @@ def test_an_honest_model_passes_in_fresh_processes_too(plugins: Any) -> None:
     assert report.ok, str(report)
     assert report.counts == {
         "defined": len(CHECKS),
-        "ran": len(CHECKS) - 1,
-        "passed": len(CHECKS) - 1,
+        "ran": len(CHECKS) - 2,
+        "passed": len(CHECKS) - 2,
         "failed": 0,
         "expected": 0,
         "skipped": 0,
-        "absent": 1,
+        "absent": 2,
     }
-    assert [outcome.check for outcome in report.of(State.ABSENT)] == ["left-out"]
+    assert [outcome.check for outcome in report.of(State.ABSENT)] == ["left-out", "of-the-task"]
 
 
 @pytest.mark.usefixtures("without_processes")
@@ -191,3 +191,33 @@ def test_a_model_that_is_imported_when_models_are_listed_is_told(plugins: Any) -
     name = install(plugins, "acme-eager", None)
     (plugins.folder / "sitecustomize.py").write_text("import acme_eager\n")
     assert failed(check(name)) == {"listing"}
+
+
+BESIDE = """
+import numpy as np
+from medtasks.cases import Records
+from medtasks.diagnosis.task import Diagnosis
+
+def cautious(bench):
+    if bench.raw.max() > LIMIT:
+        raise ValueError("it is surer than anyone can be")
+
+class Careful(Diagnosis):
+    name = "careful"
+    cases = (Records,)
+    checks = {"cautious": cautious}
+"""
+
+
+@pytest.mark.usefixtures("without_processes")
+@pytest.mark.parametrize(("limit", "wanted"), [("1.0", set()), ("0.6", {"of-the-task"})])
+def test_what_a_task_asks_beside_is_checked(plugins: Any, limit: str, wanted: set[str]) -> None:
+    text = code(None).replace('task = "diagnosis"', 'task = "careful"') + BESIDE.replace("LIMIT", limit)
+    points = {
+        "medtasks.tasks": {"careful": "acme_careful:Careful"},
+        "medtasks.models": {"careful.it": "acme_careful:It"},
+    }
+    plugins.install("acme-careful", points, text)
+    report = check("careful.it")
+    assert failed(report) == wanted, str(report)
+    assert all("cautious: it is surer" in outcome.reason for outcome in report.of(State.FAILED))
