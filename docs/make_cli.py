@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,15 @@ members = 5
 def page() -> str:
     """Return the whole page."""
     group: Any = typer.main.get_command(app)
-    return HEAD + "".join(_command(name, command) for name, command in group.commands.items())
+    return HEAD + "".join(_commands("", group))
+
+
+def _commands(prefix: str, group: Any) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(f"{prefix}{name} ", command)
+        else:
+            yield _command(f"{prefix}{name}", command)
 
 
 def _command(name: str, command: Any) -> str:

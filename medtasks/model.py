@@ -114,6 +114,8 @@ class Model(ABC):
     """The kind of cases it takes: ``images``, ``records``, ``molecules`` ..."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     """Where it can run: add ``gpu`` if it can."""
+    toy_config: ClassVar[Mapping[str, Any]] = {}
+    """Hyper-parameters with which it learns a few toy cases within seconds, for `medtasks.testing`."""
 
     left_out: npt.NDArray[Any] | None = None
     """Set by the `fit` of a model that learns from ``valid`` too: what it answers to the validation cases (as `predict`

@@ -17,7 +17,7 @@ from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.model import Context, Model, Progress, check_device, checked, configure, model_class
 from medtasks.settings import Settings
-from medtasks.task import Task, choose_model, load_task
+from medtasks.task import Task, load_task
 
 
 @dataclass(frozen=True)
@@ -158,3 +158,31 @@ def name_of(source: Source | Dataset) -> str:
     if isinstance(source, Dataset):
         return source.origin.source
     return "a table in memory" if isinstance(source, pd.DataFrame) else str(source)
+
+
+def choose_model(task: Task, kind: str, name: str | None) -> str:
+    """Return the full name of the model to use for a kind of cases: the one named, or the default.
+
+    A name may leave out the task: ``image-cnn`` is ``diagnosis.image-cnn``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model.
+    PluginError
+        If the default model's plugin is not installed.
+    """
+    known = {entry.name for entry in registry.entries("model")}
+    if name is None:
+        chosen = task.defaults.get(kind)
+        if chosen is None:
+            raise UsageError(f"the task {task.name} has no default model for {kind}", hint="name one with --model")
+        if chosen not in known:
+            raise PluginError(
+                f"the default model {chosen!r} is not installed",
+                hint=f"pip install medtasks-{chosen.partition('.')[2]}, or name another by --model",
+            )
+        return chosen
+    distribution, _, plain = name.rpartition(":")
+    full = plain if plain in known or "." in plain else f"{task.name}.{plain}"
+    return f"{distribution}:{full}" if distribution else full

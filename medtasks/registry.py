@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from medtasks.errors import PluginError, UsageError, suggest
 
 GROUPS = {"task": "medtasks.tasks", "model": "medtasks.models", "dataset": "medtasks.datasets"}
 KINDS = {group: kind for kind, group in GROUPS.items()}
+ALLOWED = "MEDTASKS_PLUGINS"
+"""The variable that names the distributions whose entries count, comma-separated; empty: what comes with medtasks."""
 
 
 class State(StrEnum):
@@ -111,7 +114,9 @@ def find(kind: str, name: str) -> Entry:
             if _normal(entry.distribution) == _normal(distribution)
         ]
     if not matches:
-        raise UsageError(f"no {kind} called {name!r}", hint=suggest(name, {entry.name for entry in known}))
+        hint = suggest(name, {entry.name for entry in known})
+        only = f" (only the plugins that {ALLOWED} names count)" if ALLOWED in os.environ else ""
+        raise UsageError(f"no {kind} called {name!r}", hint=hint + only)
     return matches[0]
 
 
@@ -149,6 +154,7 @@ def version() -> str:
 
 def _scan() -> Iterator[Entry]:
     seen: set[str] = set()
+    allowed = _allowed()
     for distribution in metadata.distributions():
         try:
             text = distribution.read_text("entry_points.txt")
@@ -163,7 +169,15 @@ def _scan() -> Iterator[Entry]:
         if _normal(name) in seen:  # an older copy further down the path: Python imports the first too
             continue
         seen.add(_normal(name))
+        if allowed is not None and _normal(name) not in allowed:
+            continue
         yield from _of_distribution(distribution, name, text)
+
+
+def _allowed() -> set[str] | None:
+    """Return the distributions that `ALLOWED` lets in, or None where it is not set and all are."""
+    text = os.environ.get(ALLOWED)
+    return None if text is None else {"medtasks", *(_normal(part.strip()) for part in text.split(","))}
 
 
 def _of_distribution(distribution: metadata.Distribution, name: str, text: str) -> Iterator[Entry]:

@@ -174,6 +174,8 @@ class Task(ABC):
     """What answers can be written as beside tables; see `export`."""
     not_for: ClassVar[tuple[str, ...]] = ()
     """Sentences that every report ends with: what the answers must not be used for."""
+    checks: ClassVar[Mapping[str, Callable[[Any], None]]] = {}
+    """What `medtasks.testing` is to check of its models beside: each takes a bench and raises `ValueError`."""
 
     class Options(Config):
         """How the data are to be read: the task's own options, flags on the command line."""
@@ -327,6 +329,10 @@ class Task(ABC):
         """Read cases without targets that fit the schema of a fitted model."""
         yield from self.kind(schema["kind"]).read(source, schema)
 
+    def toy(self, accepts: str, n: int, seed: int) -> Dataset | None:
+        """Draw ``n`` small cases with a planted cause, the same at each call; see `medtasks.testing`."""
+        return None
+
     def export(self, table: pd.DataFrame, form: str, outputs: Outputs) -> list[dict[str, Any]]:
         """Write a table of predictions as one of the task's `forms`: a JSON object for each row, in order.
 
@@ -370,31 +376,3 @@ def load_task(name: str) -> Task:
             hint=f"{entry.target} must name one",
         )
     return found()
-
-
-def choose_model(task: Task, kind: str, name: str | None) -> str:
-    """Return the full name of the model to use for a kind of cases: the one named, or the default.
-
-    A name may leave out the task: ``image-cnn`` is ``diagnosis.image-cnn``.
-
-    Raises
-    ------
-    UsageError
-        If there is no such model.
-    PluginError
-        If the default model's plugin is not installed.
-    """
-    known = {entry.name for entry in registry.entries("model")}
-    if name is None:
-        chosen = task.defaults.get(kind)
-        if chosen is None:
-            raise UsageError(f"the task {task.name} has no default model for {kind}", hint="name one with --model")
-        if chosen not in known:
-            raise PluginError(
-                f"the default model {chosen!r} is not installed",
-                hint=f"pip install medtasks-{chosen.partition('.')[2]}, or name another by --model",
-            )
-        return chosen
-    distribution, _, plain = name.rpartition(":")
-    full = plain if plain in known or "." in plain else f"{task.name}.{plain}"
-    return f"{distribution}:{full}" if distribution else full

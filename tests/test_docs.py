@@ -23,6 +23,31 @@ def test_the_readme_holds_the_commands_of_the_house() -> None:
     assert "\npip install '.[test]' ./plugins/*/ && pytest\n" in text
 
 
+def test_the_documents_list_every_check_of_the_kit() -> None:
+    from medtasks.testing.checks import CHECKS, holds
+
+    text = (HOUSE / "docs/first-plugin.md").read_text("utf-8")
+    listed = re.findall(r"^- `([a-z-]+)`: (.*?)(?=^- |^$)", text, flags=re.DOTALL | re.MULTILINE)
+    assert {name: " ".join(said.split()) for name, said in listed} == {name: holds(name) for name in CHECKS}
+    assert f"# {len(CHECKS)} checks" in (HOUSE / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/first-plugin.md"])
+def test_a_plugin_is_started_as_written(path: str, tmp_path: Path) -> None:
+    command = re.search(r"^medtasks (plugins new [^#\n]*)", "\n".join(_blocks(path, "sh")), flags=re.MULTILINE)
+    assert command is not None
+    done = subprocess.run(
+        [sys.executable, "-m", "medtasks", *command.group(1).split()],
+        env={**os.environ, "PYTHONPATH": str(HOUSE)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "acme-lungs" / "tests" / "test_conformance.py").is_file()
+
+
 def test_the_first_plugin_works_as_written(tmp_path: Path) -> None:
     code = next(block for block in _blocks("docs/first-plugin.md", "python") if "class NearestCentre" in block)
     project = tomllib.loads(next(block for block in _blocks("docs/first-plugin.md", "toml") if "build-system" in block))
@@ -39,9 +64,10 @@ def test_the_first_plugin_works_as_written(tmp_path: Path) -> None:
     (about / "entry_points.txt").write_text(f"[medtasks.models]\n{lines}", encoding="utf-8")
     command = re.search(r"medtasks (run .*nearest-centre.*)", (HOUSE / "docs/first-plugin.md").read_text("utf-8"))
     assert command is not None
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(HOUSE)])}
     done = subprocess.run(
         [sys.executable, "-m", "medtasks", *command.group(1).split(), "--out", str(tmp_path / "out")],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env=environment,
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -50,6 +76,17 @@ def test_the_first_plugin_works_as_written(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "auroc" in done.stdout
     assert (tmp_path / "out" / "bundle" / "medtasks.json").is_file()
+    kit = next(block for block in _blocks("docs/first-plugin.md", "python") if "@conformance" in block)
+    (tmp_path / "test_conformance.py").write_text(kit, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_conformance.py"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.slow

@@ -53,7 +53,16 @@ def loaded(environment: dict[str, str], *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["models"], ["tasks"], ["datasets"], ["models", "--json"], ["run", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["models"],
+        ["tasks"],
+        ["datasets"],
+        ["models", "--json"],
+        ["run", "--help"],
+        ["plugins", "list"],
+    ],
     ids=" ".join,
 )
 def test_it_imports_nothing_heavy(plugins: Any, environment: dict[str, str], arguments: list[str]) -> None:

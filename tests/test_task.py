@@ -15,7 +15,8 @@ import medtasks
 from medtasks.cases import Records
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, PluginError, UsageError
-from medtasks.task import Outputs, choose_model, load_task
+from medtasks.preparing import choose_model
+from medtasks.task import Outputs, load_task
 
 Cli = Callable[..., Any]
 

@@ -183,6 +183,12 @@ class Activity(Task):
         """Read molecules from a file, a table, or a list of SMILES or RDKit molecules."""
         yield from Molecules.read(source, schema)
 
+    def toy(self, accepts: str, n: int, seed: int) -> Dataset | None:
+        """Draw toy cases; see `medtasks.activity.toy`."""
+        from medtasks.activity import toy
+
+        return toy.draw(accepts, n, seed)
+
 
 def _both(second: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return (n, 2) probabilities of inactive and active."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from medtasks.cli import audit, compare, doctor, evaluate, explain, listing, predict, rerun, run
+from medtasks.cli import audit, compare, doctor, evaluate, explain, listing, plugins, predict, rerun, run
 
 # The classes that every usage error and every interruption has, in any version of typer and click.
 UsageFault: type[Exception] = typer.BadParameter.__mro__[1]
@@ -44,3 +44,4 @@ app.command("tasks")(listing.tasks)
 app.command("models")(listing.models)
 app.command("datasets")(listing.datasets)
 app.command("doctor")(doctor.doctor)
+app.add_typer(plugins.app, name="plugins")

@@ -130,7 +130,7 @@ class LinearImage(_Linear):
     def features(self, cases: Images) -> Values:
         """Return (n, pixels)."""
         height, width, channels = self.shape
-        return cases.load((height, width), channels).reshape(len(cases), -1).astype(np.float64)
+        return cases.load((height, width), channels).reshape(len(cases), height * width * channels).astype(np.float64)
 
     def explain(self, cases: Cases, target: int, *, context: Context) -> Values:
         """Return (n, height, width) contributions of pixels to the log-odds, exact."""

@@ -194,3 +194,9 @@ class Diagnosis(Task):
         if isinstance(dataset.cases, Records):
             schema["id"] = options.id or "id"
         return schema
+
+    def toy(self, accepts: str, n: int, seed: int) -> Dataset | None:
+        """Draw toy cases; see `medtasks.diagnosis.toy`."""
+        from medtasks.diagnosis import toy
+
+        return toy.draw(accepts, n, seed)

@@ -229,5 +229,11 @@ class Treatment(Task):
             source, schema = histories.visits_of(Path(source).expanduser(), schema), {**schema, "id": histories.ID}
         yield from Patients.read(source, schema)
 
+    def toy(self, accepts: str, n: int, seed: int) -> Dataset | None:
+        """Draw toy cases; see `medtasks.treatment.toy`."""
+        from medtasks.treatment import toy
+
+        return toy.draw(accepts, n, seed)
+
     def _question(self, kinds: Sequence[str]) -> Question:
         return QUESTIONS[Asked.of(kinds).question]

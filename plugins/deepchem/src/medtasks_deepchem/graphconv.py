@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -59,6 +59,7 @@ class GraphConv(Model):
 
     task: ClassVar[str] = "activity"
     accepts: ClassVar[str] = "molecules"
+    toy_config: ClassVar[Mapping[str, Any]] = {"layers": (32,), "epochs": 20}
 
     class Config(GraphConvConfig):
         """Hyper-parameters of DeepChem's graph convolutions."""

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -92,7 +93,7 @@ class KerasImages(Model):
 
     def predict(self, cases: Cases, *, context: Context) -> Array:
         """Return class probabilities (n, classes): the mean over members and views."""
-        return self._over_batches(cases, context, self._probabilities)
+        return self._over_batches(cases, context, self._probabilities) if len(cases) else np.zeros((0, self.classes))
 
     def embed(self, cases: Cases, *, context: Context) -> Array:
         """Return (n, d): the members' embeddings side by side."""
@@ -192,6 +193,15 @@ class ImageCNN(KerasImages):
     Pre-activation residual blocks (He et al. 2016, arXiv:1603.05027), global average pooling, strong changes
     of intensity and geometry in training, class weights, the mean over members and views in prediction.
     """
+
+    toy_config: ClassVar[Mapping[str, Any]] = {
+        "members": 1,
+        "epochs": 8,
+        "batch": 16,
+        "least_steps": 0,
+        "width": 8,
+        "blocks": (1, 1),
+    }
 
     class Config(ImageCNNConfig):
         """Hyper-parameters of the residual network."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ class SeedCNN(KerasImages):
 
     50 million weights in one dense layer: kept as the point of departure, not as advice.
     """
+
+    toy_config: ClassVar[Mapping[str, Any]] = {"size": 16, "channels": 1, "filters": 8, "dense": 16, "epochs": 16}
 
     class Config(SeedCNNConfig):
         """Hyper-parameters of the founding article's network."""

@@ -54,6 +54,7 @@ class MolBlend(Model):
     task: ClassVar[str] = "activity"
     accepts: ClassVar[str] = "molecules"
     devices: ClassVar[tuple[str, ...]] = ("cpu", "gpu")
+    toy_config: ClassVar[Mapping[str, Any]] = {"members": (TREES,), "folds": 2}
 
     class Config(MolBlendConfig):
         """Hyper-parameters of the blend."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -41,6 +41,7 @@ class MolFingerprint(Model):
 
     task: ClassVar[str] = "activity"
     accepts: ClassVar[str] = "molecules"
+    toy_config: ClassVar[Mapping[str, Any]] = {"landmarks": 50}
 
     class Config(MolFingerprintConfig):
         """Hyper-parameters of the kernel machine."""

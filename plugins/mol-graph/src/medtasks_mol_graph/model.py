@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -32,6 +33,14 @@ class MolGraph(Model):
     task: ClassVar[str] = "activity"
     accepts: ClassVar[str] = "molecules"
     devices: ClassVar[tuple[str, ...]] = ("cpu", "gpu")
+    toy_config: ClassVar[Mapping[str, Any]] = {
+        "hidden": 32,
+        "depth": 2,
+        "members": 1,
+        "epochs": 30,
+        "least_steps": 0,
+        "rate": 4e-3,
+    }
 
     scale: Scale
 

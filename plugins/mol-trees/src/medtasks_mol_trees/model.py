@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -51,6 +52,7 @@ class MolTrees(Model):
 
     task: ClassVar[str] = "activity"
     accepts: ClassVar[str] = "molecules"
+    toy_config: ClassVar[Mapping[str, Any]] = {"rounds": 50, "forest": 20}
 
     class Config(MolTreesConfig):
         """Hyper-parameters of the trees."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -48,6 +48,7 @@ class RecordEnsemble(Model):
 
     task: ClassVar[str] = "diagnosis"
     accepts: ClassVar[str] = "records"
+    toy_config: ClassVar[Mapping[str, Any]] = {"trees": 30, "folds": 3, "boosting": False}
 
     class Config(BaseConfig):
         """Hyper-parameters of the record ensemble."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pydantic
@@ -46,6 +46,7 @@ class Dose(Model):
 
     task: ClassVar[str] = "treatment"
     accepts: ClassVar[str] = "patients/dose"
+    toy_config: ClassVar[Mapping[str, Any]] = {"rounds": 30, "folds": 3}
 
     class Config(BaseConfig):
         """Hyper-parameters of the dose model."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,7 @@ class DoublyRobust(Model):
 
     task: ClassVar[str] = "treatment"
     accepts: ClassVar[str] = "patients/arm"
+    toy_config: ClassVar[Mapping[str, Any]] = {"trees": 10, "learning": 50}
 
     class Config(BaseConfig):
         """Hyper-parameters of the treatment model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -35,6 +36,7 @@ class MedicationSet(Model):
     task: ClassVar[str] = "treatment"
     accepts: ClassVar[str] = "patients/set"
     devices: ClassVar[tuple[str, ...]] = ("cpu", "gpu")
+    toy_config: ClassVar[Mapping[str, Any]] = {"hidden": 16, "epochs": 10, "least_steps": 0, "folds": 2}
 
     features: Features
     linear: Linear

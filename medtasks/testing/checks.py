@@ -1,0 +1,114 @@
+"""All checks, and running them."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from medtasks.testing import answering, behaving, learning, storing
+from medtasks.testing.bench import Bench
+from medtasks.testing.report import Absent, Broken, Outcome, Report, Skipped, State, judge, known
+
+Check = Callable[[Bench], None]
+_IN_ORDER: tuple[Check, ...] = (
+    behaving.listing,
+    behaving.config,
+    answering.well_shaped,
+    answering.one_answer_per_case,
+    answering.empty_input,
+    answering.batch_size,
+    answering.row_order,
+    answering.ignores_ids,
+    answering.bad_case,
+    answering.inputs_unchanged,
+    answering.same_seed,
+    answering.left_out,
+    storing.fresh_process,
+    storing.safe_files,
+    storing.no_training_rows,
+    behaving.no_network,
+    behaving.quiet_stdout,
+    learning.learns,
+    learning.shuffled_labels,
+    learning.explains_cause,
+    learning.embeds,
+    learning.of_the_task,
+)
+CHECKS: Mapping[str, Check] = {check.__name__.replace("_", "-"): check for check in _IN_ORDER}
+"""Every check by its name; the docstring of each says what holds and how to mend it."""
+
+
+def outcomes(bench: Bench, expected: Mapping[str, str] | None = None) -> Iterator[Outcome]:
+    """Make every check, one after the other; see `check`."""
+    expected = known(expected, CHECKS)
+    for name in CHECKS:
+        yield make(bench, name, expected)
+
+
+def make(bench: Bench, name: str, expected: Mapping[str, str]) -> Outcome:
+    """Make one check; whatever the model raises, the check has failed and the next can go on."""
+    start, state, reason = time.perf_counter(), State.PASSED, ""
+    try:
+        CHECKS[name](bench)
+    except Broken as error:
+        state, reason = State.FAILED, str(error)
+    except Skipped as error:
+        state, reason = State.SKIPPED, str(error)
+    except Absent as error:
+        state, reason = State.ABSENT, str(error)
+    except (Exception, SystemExit) as error:  # what a model likes; toy data are no patient's, so its words can be shown
+        state, reason = State.FAILED, f"{_place(error)}raised {type(error).__name__}: {error}"
+    outcome = Outcome(name, state, time.perf_counter() - start, reason, mend(name) if state is State.FAILED else "")
+    return judge(outcome, expected)
+
+
+def check(name: str, config: Mapping[str, Any] | None = None, *, expected: Mapping[str, str] | None = None) -> Report:
+    """Check a model and report.
+
+    Parameters
+    ----------
+    name
+        The model, as `medtasks models` lists it.
+    config
+        Hyper-parameters that replace those of its `toy_config`.
+    expected
+        Checks that are known to fail, with the reason; one that passes then is a failure.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model, hyper-parameter or check.
+    PluginError
+        If the model cannot be loaded.
+
+    Examples
+    --------
+    >>> report = check("treatment.linear-dose")
+    >>> report.ok, report.counts["failed"], report.counts["skipped"]
+    (True, 0, 0)
+    """
+    return Report(name, tuple(outcomes(Bench(name, config), expected)), len(CHECKS))
+
+
+def mend(name: str) -> str:
+    """Return what the docstring of a check says about mending."""
+    text = inspect.getdoc(CHECKS[name]) or ""
+    return " ".join(text.partition("\n\n")[2].split())
+
+
+def holds(name: str) -> str:
+    """Return what the docstring of a check says that holds."""
+    return " ".join((inspect.getdoc(CHECKS[name]) or "").partition("\n\n")[0].split())
+
+
+def _place(error: BaseException) -> str:
+    """Say in which of the model's methods an error arose, as far as its traceback tells."""
+    trace, found = error.__traceback__, ""
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_name
+        if name in ("fit", "predict", "save", "explain", "embed", "toy"):
+            found = f"{name} "
+        trace = trace.tb_next
+    return found

@@ -1,0 +1,198 @@
+"""Checks of what a model writes: each says what holds and how to mend it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medtasks.cases import Cases, Images, Molecules, Records
+from medtasks.dataset import Dataset
+from medtasks.testing.bench import Bench, apart, child_environment, same
+from medtasks.testing.report import Broken
+
+CODE = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".py", ".pyc", ".so", ".dll", ".sh", ".exe"})
+"""Names that say that a file runs code when it is read, or is code."""
+KNOWN = {b"\x89HDF": "HDF5", b"\x93NUMPY": "npy", b"PK\x03\x04": "zip", b"PAR1": "Parquet", b"ARROW1": "Arrow"}
+"""How files start whose readers run no code."""
+PICKLED = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""How gzip and zlib start, which joblib writes too."""
+FEW = 3
+"""Rows of which enough is found to count as stored: a median may be one patient's value, whole rows are none's."""
+DIGITS = 9
+"""Digits of a number that are looked for in text."""
+WINDOW = 48
+"""Bytes of an image that are looked for: three rows of a toy image, which noise makes its own."""
+PATIENCE = 300
+"""Seconds a fresh process has to load the model and answer; importing a deep-learning library takes 10 of them."""
+_CHILD = "import sys; from medtasks.testing.child import answer; answer(sys.argv[1])"
+
+
+def fresh_process(bench: Bench) -> None:
+    """A fresh process that loads what `save` wrote gives the same answers.
+
+    To mend: write in `save` everything that `predict` uses, and read it back in `load`; `load` gets no Config (it is
+    set on the model afterwards), so store what it needs of it.
+    """
+    order, out = bench.folder / "order.json", bench.folder / "answers.npy"
+    config = bench.config.model_dump(mode="json")
+    content = {"model": bench.name, "config": config, "folder": str(bench.saved), "out": str(out)}
+    order.write_text(json.dumps(content), encoding="utf-8")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _CHILD, str(order)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        raise Broken(f"a fresh process did not answer within {PATIENCE} s") from None
+    if done.returncode or not out.is_file():
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise Broken(f"a fresh process could not load it and answer: {last[0]}")
+    again = np.load(out, allow_pickle=False)
+    if not same(bench.raw, again):
+        raise Broken(f"answers after loading in a fresh process differ: {apart(bench.raw, again)}")
+
+
+def safe_files(bench: Bench) -> None:
+    """`save` writes only files that can be read without running code: JSON, text, npy, npz, HDF5, Keras and the like.
+
+    To mend: `np.savez(path, **arrays)` for arrays, `json.dumps` for the rest, the library's own text or JSON format
+    for trees; no pickle, no joblib, no object arrays, no `torch.save`.
+    """
+    for path in _files(bench):
+        if path.is_symlink():
+            raise Broken(f"{path.name} is a link")
+        if path.suffix.lower() in CODE:
+            raise Broken(f"{path.name} is a kind of file that runs code")
+        fault = _fault(path.name, path.read_bytes())
+        if fault:
+            raise Broken(fault)
+
+
+def no_training_rows(bench: Bench) -> None:
+    """What `save` writes holds no training case: neither its id nor its values, as text or as numbers.
+
+    To mend: store what was learnt (coefficients, centres, thresholds), not whom it was learnt from; a model that
+    needs its training cases to answer gives patients away with every bundle.
+    """
+    marks = _marks(bench.train)
+    content = [piece for path in _files(bench) for piece in _pieces(path.read_bytes())]
+    names = [path.relative_to(bench.saved).as_posix().encode() for path in bench.saved.rglob("*")]
+    whole = b"\n".join([*content, *names])
+    for name in map(str, bench.train.cases.ids):
+        if name.encode() in whole or name.encode("utf-32-le") in whole:  # numpy holds text as UTF-32
+            raise Broken("it holds the ids of training cases")
+    found = [row for row, mark in enumerate(marks) if mark and all(any(way in whole for way in part) for part in mark)]
+    if len(found) >= FEW:
+        raise Broken(f"it holds {len(found)} of {len(marks)} training cases")
+
+
+def _files(bench: Bench) -> list[Path]:
+    return sorted(path for path in bench.saved.rglob("*") if path.is_symlink() or path.is_file())
+
+
+def _fault(name: str, data: bytes) -> str:
+    """Say why a file is not safe to read; nothing where it is."""
+    if data.startswith(PICKLED):
+        return f"{name} is a pickle"
+    if data.startswith(PACKED):
+        inner = _unpacked(data)
+        return f"{name} is packed and cannot be looked into" if inner is None else _fault(f"{name}, unpacked,", inner)
+    if data.startswith(b"PK\x03\x04"):
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            for member in packed.namelist():
+                if Path(member).suffix.lower() in CODE:
+                    return f"{name} holds {member}, a kind of file that runs code"
+                if fault := _fault(f"{member} in {name}", packed.read(member)):
+                    return fault
+        return ""
+    if data.startswith(b"\x93NUMPY"):
+        return f"{name} is an array of Python objects, which is a pickle" if _of_objects(data) else ""
+    if data.startswith(b"#!") or not (data.startswith(tuple(KNOWN)) or _is_text(data) or _is_tensors(data)):
+        return f"{name} is of an unknown kind; JSON, text, npy, npz, HDF5, Keras, safetensors and Parquet are known"
+    return ""
+
+
+def _of_objects(data: bytes) -> bool:
+    try:
+        np.load(io.BytesIO(data), allow_pickle=False)
+    except ValueError:
+        return True
+    return False
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+
+
+def _is_tensors(data: bytes) -> bool:
+    """Say whether it is safetensors: the length of a JSON header, the header, numbers."""
+    if len(data) < 8:
+        return False
+    (length,) = struct.unpack("<Q", data[:8])
+    return bool(8 + length <= len(data) and data[8:9] == b"{" and _is_text(data[8 : 8 + length]))
+
+
+def _unpacked(data: bytes) -> bytes | None:
+    try:
+        return gzip.decompress(data) if data.startswith(PACKED[0]) else zlib.decompress(data)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Yield a file's bytes, and those of what is packed in it."""
+    yield data
+    if data.startswith(b"PK\x03\x04"):
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            for member in packed.namelist():
+                yield from _pieces(packed.read(member))
+    elif data.startswith(PACKED) and (inner := _unpacked(data)) is not None:
+        yield from _pieces(inner)
+
+
+def _marks(data: Dataset) -> list[list[tuple[bytes, ...]]]:
+    """Return what tells each case apart: parts that all have to be found, each in any of several forms."""
+    cases: Cases = data.cases
+    if isinstance(cases, Records):
+        rows = cases.frame.select_dtypes("number").to_numpy(dtype=np.float64)
+        return [[_forms(value) for value in row if np.isfinite(value) and value != round(value)] for row in rows]
+    if isinstance(cases, Molecules):
+        return [
+            [(text.encode(), text.encode("utf-32-le"), binary)]
+            for text, binary in zip(cases.smiles(), cases.binaries, strict=True)
+        ]
+    if isinstance(cases, Images):
+        return [[_image_forms(cases.pixels(row))] for row in range(len(cases))]
+    return [[] for _ in range(len(cases))]
+
+
+def _forms(value: float) -> tuple[bytes, ...]:
+    text = f"{abs(value):.{DIGITS}f}".rstrip("0")[:-1]  # its last digit may be rounded another way
+    return (struct.pack("<d", value), struct.pack("<f", value), text.encode())
+
+
+def _image_forms(pixels: Any) -> tuple[bytes, ...]:
+    flat = np.ascontiguousarray(pixels).reshape(-1)
+    some = flat[len(flat) // 2 :][:WINDOW]
+    shares = some / 255 if some.dtype == np.uint8 else some
+    return (some.tobytes(), shares.astype("<f4").tobytes(), shares.astype("<f8").tobytes())
