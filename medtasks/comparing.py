@@ -24,9 +24,9 @@ from medtasks.evaluation.bootstrap import Measure, points_only
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.journal import Done, Journal
 from medtasks.model import Context, Model, Progress, check_device, configure, model_class
-from medtasks.preparing import Prepared, answering, gather
+from medtasks.preparing import Prepared, answering, choose_model, gather
 from medtasks.settings import Settings, resolve
-from medtasks.task import Task, choose_model
+from medtasks.task import Task
 from medtasks.training import fit
 
 MOST_REPEATS = 100
