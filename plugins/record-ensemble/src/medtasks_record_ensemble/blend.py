@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from medtasks_record_ensemble.checks import Codes, Values
+from medtasks.stored import Codes, Values
 
 FLOOR = 1e-6
 """Out-of-fold probabilities are not taken for smaller: one sure mistake must not decide alone."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases import Field, RecordEncoder, Records
-from medtasks_record_ensemble.checks import Arrays, Codes, Values, refuse, require, take
+from medtasks.stored import Arrays, Codes, Values, refuse, require, take
 
 SEEN = 5
 """A number's value gets a column of its own if at least so many training cases have it: a coefficient for

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from medtasks_record_ensemble.checks import Arrays, Codes, Values, require, take
+from medtasks.stored import Arrays, Codes, Values, require, take
 
 CHUNK = 512
 """Rows at a time, which bounds the memory of a large batch."""

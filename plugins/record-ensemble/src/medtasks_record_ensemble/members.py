@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from medtasks.model import Context
+from medtasks.stored import Codes, Values
 from medtasks_record_ensemble.blend import better, fold_numbers, losses, sharpen, sharpness, weigh
-from medtasks_record_ensemble.checks import Codes, Values
 from medtasks_record_ensemble.linear import Linear
 from medtasks_record_ensemble.trees import Boosted, Forest
 

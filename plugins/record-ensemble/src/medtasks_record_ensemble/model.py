@@ -15,7 +15,7 @@ from medtasks.cases import Cases, Records
 from medtasks.dataset import Dataset
 from medtasks.model import Config as BaseConfig
 from medtasks.model import Context, Model
-from medtasks_record_ensemble.checks import Codes, Values, read_arrays, read_json, refuse, require, take
+from medtasks.stored import Codes, Values, read_arrays, read_json, refuse, require, take
 from medtasks_record_ensemble.features import Features
 from medtasks_record_ensemble.linear import Linear
 from medtasks_record_ensemble.members import Member, Plan, boosting_is_readable, choose, fit_all, threads

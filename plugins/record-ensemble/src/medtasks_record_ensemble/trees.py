@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from medtasks_record_ensemble.checks import Arrays, Codes, Values, require, take
+from medtasks.stored import Arrays, Codes, Values, require, take
 from medtasks_record_ensemble.linear import shared, softmax
 
 CELLS = 400_000

@@ -14,7 +14,7 @@ from medtasks.cases import Cases, Records
 from medtasks.dataset import Dataset
 from medtasks.model import Config as BaseConfig
 from medtasks.model import Context, Model
-from medtasks_treatment_dose.checks import Codes, Values, read_arrays, read_json, refuse, require
+from medtasks.stored import Codes, Values, read_arrays, read_json, refuse, require
 from medtasks_treatment_dose.columns import Columns
 from medtasks_treatment_dose.root import Growth, Line, Root, read
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from medtasks_treatment_dose.checks import Arrays, Values, refuse, require, take
+from medtasks.stored import Arrays, Values, refuse, require, take
 
 THREADS = max(1, (os.cpu_count() or 2) // 2)
 """LightGBM's threads spin while they wait: more than real cores, beside other work, made it five times slower."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.causal import FLOOR
-from medtasks_treatment_effect.checks import Arrays, Codes, Values
+from medtasks.stored import Arrays, Codes, Values
 from medtasks_treatment_effect.forest import Forest
 from medtasks_treatment_effect.process import Plan, Process
 
@@ -99,7 +99,7 @@ class Arms:
     @classmethod
     def from_arrays(cls, arrays: Arrays, kind: str, arms: int, columns: int) -> Self:
         """Rebuild from `to_arrays`; raises `BundleError` if the arrays do not fit."""
-        from medtasks_treatment_effect.checks import require, take
+        from medtasks.stored import require, take
 
         require(kind in KINDS, "its kind is not known")
         shared: Process | Forest | None = None

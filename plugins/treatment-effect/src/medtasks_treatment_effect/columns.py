@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from medtasks.cases import RecordEncoder, Records
 from medtasks.errors import BundleError
-from medtasks_treatment_effect.checks import Arrays, Codes, Values, refuse, require, take
+from medtasks.stored import Arrays, Codes, Values, refuse, require, take
 
 RAREST = 0.1
 """Columns of smaller standard deviation (a level that 1 % have) are scaled as if they had this one: one patient with a

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from medtasks_treatment_effect.checks import Arrays, Codes, Values, require, take
+from medtasks.stored import Arrays, Codes, Values, require, take
 
 LEAF = 10
 """Fewest patients in a leaf: outcomes are noisy, and a leaf should say nothing about single patients."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medtasks_treatment_effect.checks import Values
+from medtasks.stored import Values
 
 CONSTANT = 10.0
 """Prior variance of the mean, in variances of the outcome: so wide that the data settle it."""

@@ -16,8 +16,8 @@ from medtasks.causal import propensities, received
 from medtasks.dataset import Dataset
 from medtasks.model import Config as BaseConfig
 from medtasks.model import Context, Model
+from medtasks.stored import Values, read_arrays, read_json, refuse, require
 from medtasks_treatment_effect.arms import KINDS, Arms, Fitted, Trial, correct, fit
-from medtasks_treatment_effect.checks import Values, read_arrays, read_json, refuse, require
 from medtasks_treatment_effect.columns import Columns
 from medtasks_treatment_effect.process import Plan
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from medtasks_treatment_effect.checks import Arrays, Codes, Values, require, take
+from medtasks.stored import Arrays, Codes, Values, require, take
 from medtasks_treatment_effect.kernel import CONSTANT, JITTER, Hyper, learn, usual
 
 WAVES = 512

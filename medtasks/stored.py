@@ -1,4 +1,7 @@
-"""Reading stored arrays that somebody may have changed: whatever does not fit is refused."""
+"""Reading what a model stored and somebody may have changed: whatever does not fit is refused.
+
+For the `load` of any model; arrays are read without pickle.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 def refuse(what: str) -> NoReturn:
     """Raise the `BundleError` of a stored model that does not fit itself."""
-    raise BundleError(f"the stored record ensemble is damaged: {what}", hint="copy the bundle again, or train again")
+    raise BundleError(f"the stored model is damaged: {what}", hint="copy the bundle again, or train again")
 
 
 def require(holds: bool | np.bool_, what: str) -> None:
@@ -30,18 +33,26 @@ def require(holds: bool | np.bool_, what: str) -> None:
         refuse(what)
 
 
-def take(arrays: Arrays, name: str, dimensions: int, kind: str = "f") -> npt.NDArray[Any]:
+def take(arrays: Arrays, name: str, shape: int | tuple[int | None, ...], kind: str = "f") -> npt.NDArray[Any]:
     """Return one stored array as float64 (``f``), int64 (``i``) or bool (``b``).
+
+    Parameters
+    ----------
+    shape
+        The number of dimensions, or the length of each; None is any length.
 
     Raises
     ------
     BundleError
-        If it is missing, has another kind or number of dimensions, or holds NaN or infinity.
+        If it is missing, has another kind or shape, or holds NaN or infinity.
     """
     require(name in arrays, f"it lacks the array {name!r}")
     values = np.asarray(arrays[name])
-    require(values.ndim == dimensions, f"{name!r} has {values.ndim} dimensions, not {dimensions}")
-    require(values.dtype.kind == kind, f"{name!r} holds {values.dtype}")
+    shape = (None,) * shape if isinstance(shape, int) else shape
+    fits = values.ndim == len(shape) and all(
+        want in (None, size) for want, size in zip(shape, values.shape, strict=True)
+    )
+    require(fits and values.dtype.kind == kind, f"{name!r} does not fit")
     if kind == "f":
         require(np.isfinite(values).all(), f"{name!r} holds values that are no finite numbers")
     return np.ascontiguousarray(values, dtype={"f": np.float64, "i": np.int64, "b": np.bool_}[kind])
