@@ -11,11 +11,11 @@ import numpy as np
 import pydantic
 
 from medtasks.cases import Cases, Records
+from medtasks.cases.standardised import Standardised
 from medtasks.dataset import Dataset
 from medtasks.model import Config as BaseConfig
 from medtasks.model import Context, Model
 from medtasks.stored import Codes, Values, read_arrays, read_json, refuse, require
-from medtasks_treatment_dose.columns import Columns
 from medtasks_treatment_dose.root import Growth, Line, Root, read
 
 SHARES = np.linspace(0, 1, 11)
@@ -71,7 +71,7 @@ class Dose(Model):
         known = np.flatnonzero(np.isfinite(target) & (target > 0))
         if not len(known):
             raise ValueError("no patient has a dose")
-        self.columns = Columns.fit(cases)
+        self.columns = Standardised.fit(cases)
         features = self.columns.transform(cases)
         config = self.config
         growth = Growth(config.rounds, config.rate, config.leaves, config.least, context.seed)
@@ -148,7 +148,7 @@ class Dose(Model):
             refuse("its blend cannot be read")
         require(0 <= share <= 1, "its blend is none")
         model = cls(cls.Config())
-        model.columns = Columns.load(folder, arrays)
+        model.columns = Standardised.load(folder, arrays)
         width = len(model.columns.owners)
         trees = None
         if about.get("trees"):

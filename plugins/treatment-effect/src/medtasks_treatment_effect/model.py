@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pydantic
 
 from medtasks.cases import Cases, Records
+from medtasks.cases.standardised import Standardised
 from medtasks.causal import propensities, received
 from medtasks.dataset import Dataset
 from medtasks.model import Config as BaseConfig
 from medtasks.model import Context, Model
 from medtasks.stored import Values, read_arrays, read_json, refuse, require
 from medtasks_treatment_effect.arms import KINDS, Arms, Fitted, Trial, correct, fit
-from medtasks_treatment_effect.columns import Columns
 from medtasks_treatment_effect.process import Plan
 
 
@@ -77,7 +77,7 @@ class DoublyRobust(Model):
         treatment, outcome = received(data)
         cases = _records(data.cases)
         self.arms_count = data.targets.shape[1]
-        self.columns = Columns.fit(cases)
+        self.columns = Standardised.fit(cases)
         features = self.columns.transform(cases)
         trial = Trial(features, treatment, outcome, self.arms_count, data.groups)
         with threadpool_limits(1):  # the matrices are small: more threads wait for each other
@@ -136,7 +136,7 @@ class DoublyRobust(Model):
         require(1 <= arms <= len(arrays), "its arms do not fit")
         model = cls(cls.Config())
         model.arms_count = arms
-        model.columns = Columns.load(folder, arrays)
+        model.columns = Standardised.load(folder, arrays)
         model.arms = Arms.from_arrays(arrays, kind, arms, len(model.columns.owners))
         return model
 

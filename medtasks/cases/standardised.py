@@ -1,4 +1,4 @@
-"""Patients as standardised columns."""
+"""Records as standardised columns, and what a field is set to when it is taken away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.cases import RecordEncoder, Records
+from medtasks.cases.encoding import RecordEncoder
+from medtasks.cases.records import Records
 from medtasks.errors import BundleError
 from medtasks.stored import Arrays, Codes, Values, refuse, require, take
 
@@ -21,18 +22,20 @@ FAR = 10.0
 
 
 @dataclass(frozen=True)
-class Columns:
-    """What was learnt of the fields.
+class Standardised:
+    """Records as columns of mean 0 and standard deviation 1, the outermost cut off: as linear models take them.
 
     Attributes
     ----------
     encoder : RecordEncoder
     mean, scale : (columns,) of the encoded training patients
+    usual : (columns,) encoded and scaled: each field at its training median, or its commonest category
     """
 
     encoder: RecordEncoder
     mean: Values
     scale: Values
+    usual: Values
 
     @classmethod
     def fit(cls, records: Records) -> Self:
@@ -41,7 +44,14 @@ class Columns:
         raw = encoder.transform(records)
         mean = raw.mean(axis=0)
         scale = np.maximum(raw.std(axis=0), RAREST)
-        return cls(encoder, mean, scale)
+        common = np.zeros(raw.shape[1])  # the encoder sets a missing number to the median, which it moves to 0
+        owners = encoder.owners
+        for i, field in enumerate(encoder.fields):
+            mine = np.flatnonzero(owners == i)
+            levels = mine[:-1] if encoder.flagged[i] else mine
+            if field.type == "category" and len(levels):
+                common[levels[np.argmax(mean[levels])]] = 1.0
+        return cls(encoder, mean, scale, np.clip((common - mean) / scale, -FAR, FAR))
 
     @property
     def owners(self) -> Codes:
@@ -63,7 +73,7 @@ class Columns:
     def save(self, folder: Path) -> dict[str, npt.NDArray[Any]]:
         """Write the fields to ``fields.json`` and return the arrays to store beside them."""
         self.encoder.save_fields(folder / "fields.json")
-        own = {"columns_mean": self.mean, "columns_scale": self.scale}
+        own = {"columns_mean": self.mean, "columns_scale": self.scale, "columns_usual": self.usual}
         return {**{f"encoder_{name}": values for name, values in self.encoder.to_arrays().items()}, **own}
 
     @classmethod
@@ -82,6 +92,6 @@ class Columns:
             refuse(f"fields.json cannot be read ({type(error).__name__})")
         require(all(len(one) == len(encoder.fields) for one in learnt.values()), "its fields do not fit")
         wide = (len(encoder.owners),)
-        mean, scale = (take(arrays, f"columns_{name}", wide) for name in ("mean", "scale"))
+        mean, scale, usual = (take(arrays, f"columns_{name}", wide) for name in ("mean", "scale", "usual"))
         require((scale > 0).all() and (learnt["scale"] > 0).all(), "a scale is not positive")
-        return cls(encoder, mean, scale)
+        return cls(encoder, mean, scale, usual)
