@@ -99,7 +99,7 @@ class Predictor:
         answers = pd.concat([answers, placed], axis=1)
         quantities = self.task.quantities(self.outputs)
         if quantities and self.trust.reaches:
-            answers = pd.concat([answers, self.trust.bound(quantities, answers)], axis=1)
+            answers = pd.concat([answers, self.trust.bound(quantities, answers, cases)], axis=1)
         if "decision" not in answers and self.trust.reaches:
             answers = pd.concat([answers, advise(quantities, answers, self.trust.level)], axis=1)
         return answers

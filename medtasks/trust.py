@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases import Cases, Molecules
+from medtasks.cases import Cases, Molecules, Records
 from medtasks.cases.describing import Describer
 from medtasks.cases.neighbours import Neighbours
 from medtasks.dataset import Dataset
@@ -28,6 +28,8 @@ LOOKED_AT = 2000
 NAMED = 20_000
 """Training molecules that are kept to name the nearest at most, drawn by chance."""
 SEPARATOR = " | "
+UNKNOWN = "not known"
+"""The group of cases whose group is not known."""
 ANSWER, ABSTAIN = "answer", "abstain"
 MODEL, PLAIN = "model", "plain"
 
@@ -39,7 +41,8 @@ class Trust:
     Attributes
     ----------
     level : the share of new cases whose sets and intervals are to hold
-    reaches : of each quantity, how far: ``limits`` for classes, ``line`` and ``reach`` for numbers
+    reaches : of each quantity and each group, how far: ``limits`` for classes, ``line`` and ``reach`` for numbers
+    within : the field whose groups are calibrated each by itself, or None
     describer : describes cases without a model; None for molecules and kinds that it does not know
     domains : where training cases lie, by what the model makes of them and by plain numbers
     known : training molecules
@@ -54,6 +57,7 @@ class Trust:
     known: Neighbours | None = None
     scale: Scale | None = None
     named: bool = True
+    within: str | None = None
 
     @classmethod
     def fit(cls, model: Model, train: Dataset, valid: Dataset, options: Any, context: Context) -> Trust:
@@ -89,23 +93,34 @@ class Trust:
         return found
 
     def calibrate(self, quantities: Sequence[Quantity], data: Dataset, answers: pd.DataFrame, options: Any) -> Trust:
-        """Learn how far sets and intervals must reach, from answers to cases not trained on, with their distance."""
-        reaches: dict[str, Mapping[str, Any]] = {}
+        """Learn how far sets and intervals must reach, from answers to cases not trained on, with their distance.
+
+        Where the options name a field ``within``, each of its groups is calibrated by itself (Mondrian conformal
+        prediction; Vovk, Gammerman & Shafer 2005, doi:10.1007/b106715, ch. 4).
+        """
+        within = getattr(options, "within", None) if quantities else None
+        groups, reaches = group_of(data.cases, within), {}
         for quantity in quantities:
             truth, known = quantity.truth(data)
-            said = answers[list(quantity.columns)].to_numpy(dtype=np.float64)[known]
-            if quantity.labels:
-                each = quantity.both(said)
-                per_class = getattr(options, "per_class", False)
-                limits = class_limits(each, truth[known].astype(np.int64), self.level, per_class=per_class)
-                reaches[quantity.name] = {"limits": limits}
-                continue
-            errors = np.abs(said[:, 0] - truth[known])
-            distance = _distance(answers)[known]
-            a, b = difficulty(errors, distance)
-            reach = quantile(errors / (a + b * np.maximum(distance, 0.0)), self.level)
-            reaches[quantity.name] = {"line": [a, b], "reach": reach}
-        return replace(self, reaches=reaches)
+            said = answers[list(quantity.columns)].to_numpy(dtype=np.float64)
+            reaches[quantity.name] = {
+                name: self._reach(quantity, said[rows], truth[rows], _distance(answers)[rows], options)
+                for name in sorted(set(groups.tolist()))
+                if len(rows := np.flatnonzero(known & (groups == name)))
+            }
+        return replace(self, reaches=reaches, within=within)
+
+    def _reach(
+        self, quantity: Quantity, said: Values, truth: npt.NDArray[Any], distance: Values, options: Any
+    ) -> dict[str, Any]:
+        """Return ``limits`` for classes, ``line`` and ``reach`` for numbers."""
+        if quantity.labels:
+            per_class = getattr(options, "per_class", False)
+            each = quantity.both(said)
+            return {"limits": class_limits(each, truth.astype(np.int64), self.level, per_class=per_class)}
+        errors = np.abs(said[:, 0] - truth)
+        a, b = difficulty(errors, distance)
+        return {"line": [a, b], "reach": quantile(errors / (a + b * np.maximum(distance, 0.0)), self.level)}
 
     def place(self, model: Model, cases: Cases | None, context: Context) -> pd.DataFrame:
         """Return ``domain`` and ``distance`` (1: as far as the outer twentieth), of molecules also the nearest."""
@@ -127,8 +142,9 @@ class Trust:
         scaled = self.scale(far)
         return pd.DataFrame({"domain": verdict(scaled), "distance": scaled})
 
-    def bound(self, quantities: Sequence[Quantity], answers: pd.DataFrame) -> pd.DataFrame:
+    def bound(self, quantities: Sequence[Quantity], answers: pd.DataFrame, cases: Cases | None) -> pd.DataFrame:
         """Return the sets and intervals of answers whose distance is known."""
+        groups = group_of(cases, self.within) if cases is not None else np.zeros(0, dtype=object)
         table: dict[str, Any] = {}
         for quantity in quantities:
             if quantity.name not in self.reaches:
@@ -136,14 +152,14 @@ class Trust:
             said = answers[list(quantity.columns)].to_numpy(dtype=np.float64)
             found = self.reaches[quantity.name]
             if quantity.labels:
-                marked = class_sets(quantity.both(said), list(found["limits"]))
-                labels = np.array(quantity.labels, dtype=object)
-                sets = [SEPARATOR.join(labels[row]) for row in marked]
-                table[quantity.set_column] = np.array(sets, dtype=object)
+                table[quantity.set_column] = _sets(quantity, quantity.both(said), groups, found)
                 continue
-            a, b = found["line"]
-            reach = np.nan if found["reach"] is None else found["reach"]
-            half = reach * (a + b * np.maximum(_distance(answers), 0.0))
+            half = np.full(len(said), np.nan)
+            for name, one in found.items():
+                mine = groups == name
+                if one["reach"] is not None:
+                    a, b = one["line"]
+                    half[mine] = one["reach"] * (a + b * np.maximum(_distance(answers)[mine], 0.0))
             table[quantity.low_column], table[quantity.high_column] = said[:, 0] - half, said[:, 0] + half
         return pd.DataFrame(table, index=range(len(answers)))
 
@@ -161,8 +177,15 @@ class Trust:
     def as_json(self) -> dict[str, Any]:
         """Return what is no array; `read` takes both back."""
         scale = None if self.scale is None else [self.scale.middle, self.scale.upper, self.scale.count]
-        return {"level": self.level, "reaches": dict(self.reaches), "scale": scale, "named": self.named,
-                "domains": list(self.domains), "described": self.describer is not None}  # fmt: skip
+        return {
+            "level": self.level,
+            "reaches": dict(self.reaches),
+            "scale": scale,
+            "named": self.named,
+            "within": self.within,
+            "domains": list(self.domains),
+            "described": self.describer is not None,
+        }
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return what is arrays, for an ``.npz`` file."""
@@ -193,6 +216,7 @@ class Trust:
             Neighbours.from_arrays(part("known")) if part("known") else None,
             None if stored["scale"] is None else Scale(*stored["scale"]),
             stored["named"],
+            stored["within"],
         )
 
 
@@ -216,6 +240,25 @@ def advise(quantities: Sequence[Quantity], answers: pd.DataFrame, level: float) 
 def _largest(domains: Mapping[str, Domain], features: Mapping[str, Values]) -> Values | None:
     found = [domain(features[name]) for name, domain in domains.items()]
     return np.asarray(np.max(found, axis=0)) if found else None
+
+
+def group_of(cases: Cases, within: str | None) -> npt.NDArray[Any]:
+    """Return (n,) the group of each case within which sets and intervals are calibrated."""
+    if within is None:
+        return np.full(len(cases), UNKNOWN, dtype=object)
+    assert isinstance(cases, Records)
+    values = cases.frame[within]
+    return np.array([UNKNOWN if pd.isna(value) else str(value) for value in values], dtype=object)
+
+
+def _sets(quantity: Quantity, said: Values, groups: npt.NDArray[Any], found: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """Return (n,) prediction sets; of a group that was not calibrated every class is possible."""
+    marked = np.ones(said.shape, dtype=bool)
+    for name, one in found.items():
+        mine = groups == name
+        marked[mine] = class_sets(said[mine], list(one["limits"]))
+    labels = np.array(quantity.labels, dtype=object)
+    return np.array([SEPARATOR.join(labels[row]) for row in marked], dtype=object)
 
 
 def _members(text: str) -> set[str]:

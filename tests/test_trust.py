@@ -126,3 +126,38 @@ def test_images_of_another_make_are_out(image_run: Path, tmp_path: Path) -> None
     Image.fromarray((rng.random((16, 16)) > 0.5).astype(np.uint8) * 255).save(tmp_path / "odd.png")
     answers = medtasks.predict(image_run, tmp_path)
     assert answers["domain"].tolist() == ["out"]
+
+
+def test_sets_are_calibrated_within_groups(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    n = 1500
+    site = rng.choice(["clear", "blurred"], n, p=[0.8, 0.2])
+    ill = rng.random(n) < 0.5
+    marker = ill * 2.0 + rng.normal(0, np.where(site == "clear", 0.5, 2.5))
+    table = pd.DataFrame({"marker": marker, "site": site, "target": np.where(ill, "ill", "well")})
+    held = {}
+    for within in (None, "site"):
+        options = {} if within is None else {"within": within}
+        shares = {"folds": 1, "valid": 0.3, "test": 0.3, "calibration": "none"}
+        run = medtasks.run("diagnosis", table, model="linear-record", out=tmp_path / str(within), **shares, **options)
+        judged = pd.read_csv(run.folder / "predictions.csv").merge(
+            table.assign(id=np.arange(1, n + 1))[["id", "site"]], on="id"
+        )
+        inside = [
+            target in str(one).split(" | ")
+            for target, one in zip(judged["target"], judged["prediction_set"], strict=True)
+        ]
+        held[within] = pd.Series(inside).groupby(judged["site"]).mean()
+    assert abs(held["site"]["blurred"] - 0.9) < abs(held[None]["blurred"] - 0.9)
+    assert held["site"].sub(0.9).abs().max() < 0.06
+    new = medtasks.predict(tmp_path / "site", table.head(2))
+    assert (new["status"] == "ok").all()
+
+
+def test_a_field_to_calibrate_within_must_exist(table: pd.DataFrame, image_folder: Path) -> None:
+    from medtasks.errors import UsageError
+
+    with pytest.raises(UsageError, match="no field is called 'wrad'"):
+        medtasks.run("diagnosis", table, model="linear-record", within="wrad")
+    with pytest.raises(UsageError, match="no field is called 'ward'"):
+        medtasks.run("diagnosis", image_folder, model="linear-image", within="ward")

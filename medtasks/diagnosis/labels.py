@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases import Images
+from medtasks.cases import Images, Records
 from medtasks.cases.columns import natural
 from medtasks.cases.tables import is_table
 from medtasks.dataset import Dataset
@@ -110,6 +110,10 @@ def check_options(options: DiagnosisOptions, source: object, dataset: Dataset) -
         )
     if options.group_pattern is not None and (dataset.cases.kind != "images" or options.group):
         raise UsageError("--group-pattern is for the paths of images", hint="name the patients' column with --group")
+    if options.within is not None:
+        known = [field.name for field in dataset.cases.fields] if isinstance(dataset.cases, Records) else []
+        if options.within not in known:
+            raise UsageError(f"--within: no field is called {options.within!r}", hint=suggest(options.within, known))
     if options.pixel_range is not None and not _deep(dataset):
         raise UsageError(
             "--pixel-range is for images of 16 or 32 bits in PNG, TIFF or .npz, and there is none",

@@ -52,7 +52,7 @@ class Diagnosis(Task):
     demo: ClassVar[str] = "phantom"
     demo_config: ClassVar[Mapping[str, Any]] = {"members": 1, "epochs": 16, "batch": 16, "least_steps": 0}
     settled: ClassVar[frozenset[str]] = frozenset(
-        {"threshold", "calibration", "positive", "pixel_range", "level", "per_class"}
+        {"threshold", "calibration", "positive", "pixel_range", "level", "within", "per_class"}
     )
     not_for: ClassVar[tuple[str, ...]] = (
         "It is no medical device. It supports a physician's judgement in research and never replaces it.",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases import Cases, Patients
+from medtasks.cases import Cases
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError
 from medtasks.evaluation.bootstrap import Weights, resample
@@ -16,12 +16,11 @@ from medtasks.evaluation.conformal import quantile
 from medtasks.report.blocks import Section
 from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment.questions import LEAST, Question, check_numbers
+from medtasks.trust import UNKNOWN, group_of
 
 Values = npt.NDArray[np.float64]
 NEAR = 0.2
 """A dose within a fifth of the right one: how dosing equations are judged (IWPC 2009, doi:10.1056/NEJMoa0809329)."""
-UNKNOWN = "not known"
-"""The group of patients whose group is not known."""
 RECOMMEND, INSUFFICIENT = "recommend", "insufficient"
 
 
@@ -133,15 +132,6 @@ class Dose(Question):
     def counts(self, dataset: Dataset) -> dict[str, int]:
         """Count patients."""
         return {"patients": len(dataset)}
-
-
-def group_of(cases: Cases, within: str | None) -> npt.NDArray[Any]:
-    """Return (n,) the group of each patient within which intervals are calibrated."""
-    if within is None:
-        return np.full(len(cases), UNKNOWN, dtype=object)
-    assert isinstance(cases, Patients)
-    values = cases.frame[within]
-    return np.array([UNKNOWN if pd.isna(value) else str(value) for value in values], dtype=object)
 
 
 def _parts(raw: npt.NDArray[Any]) -> tuple[Values, Values]:

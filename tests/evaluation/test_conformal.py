@@ -55,3 +55,45 @@ def test_errors_that_grow_with_the_distance_are_seen() -> None:
     assert b > a > 0
     assert difficulty(np.ones(400), np.zeros(400)) == (1.0, 0.0)
     assert difficulty(np.zeros(400), far) == (1.0, 0.0)
+
+
+def test_intervals_are_those_of_crepes_and_mapie() -> None:
+    from crepes import ConformalRegressor
+    from mapie.regression import SplitConformalRegressor
+    from sklearn.linear_model import LinearRegression
+
+    rng = np.random.default_rng(0)
+    x, group = rng.normal(size=(157, 1)), np.repeat(["a", "b"], [100, 57])
+    y = x[:, 0] + rng.normal(size=157) * np.where(group == "a", 1.0, 3.0)
+    model = LinearRegression().fit(x[:60], y[:60])
+    errors, asked = y[60:] - model.predict(x[60:]), np.zeros(1)
+    for level in (0.8, 0.9):
+        ours = quantile(np.abs(errors), level)
+        low, high = ConformalRegressor().fit(errors).predict_int(asked, confidence=level)[0]
+        assert (low, high) == pytest.approx((-ours, ours))  # type: ignore[operator]
+        theirs = SplitConformalRegressor(model, confidence_level=level, prefit=True).conformalize(x[60:], y[60:])
+        point, bounds = theirs.predict_interval(x[:1])
+        assert bounds[0, 1, 0] - point[0] == pytest.approx(ours)
+    bins = group[60:]
+    mondrian = (
+        ConformalRegressor().fit(errors, bins=bins).predict_int(np.zeros(2), bins=np.array(["a", "b"]), confidence=0.9)
+    )
+    assert [high for _, high in mondrian] == pytest.approx([quantile(np.abs(errors[bins == one]), 0.9) for one in "ab"])
+
+
+def test_sets_are_those_of_crepes_and_mapie() -> None:
+    from crepes import ConformalClassifier
+    from crepes.extras import hinge
+    from mapie.classification import SplitConformalClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    targets, said = draw(143, 0)
+    _, asked = draw(80, 1)
+    ours = class_sets(asked, class_limits(said, targets, 0.9, per_class=False))
+    fitted = ConformalClassifier().fit(hinge(said, np.arange(3), targets))
+    assert (ours == fitted.predict_set(hinge(asked), confidence=0.9, smoothing=False).astype(bool)).all()
+    x = np.log(said)
+    model = LogisticRegression().fit(x, targets)
+    limits = class_limits(model.predict_proba(x), targets, 0.9, per_class=False)
+    lac = SplitConformalClassifier(model, confidence_level=0.9, prefit=True).conformalize(x, targets)
+    assert (lac.predict_set(np.log(asked))[1][:, :, 0] == class_sets(model.predict_proba(np.log(asked)), limits)).all()
