@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import pydantic
 
 from medtasks.adapting.estimators import Fitted, check_estimator
 from medtasks.adapting.features import Features
 from medtasks.adapting.goal import Goal, accepted
 from medtasks.cases import Cases
 from medtasks.dataset import Dataset
-from medtasks.errors import PluginError
-from medtasks.model import Context, Model
+from medtasks.errors import PluginError, suggest
+from medtasks.model import Config, Context, Model
 from medtasks.stored import Values, read_arrays, read_json, require
 
 KINDS = ("records", "molecules", "patients/arm", "patients/set", "patients/dose")
@@ -30,6 +32,7 @@ def from_sklearn(
     accepts: str | None = None,
     *,
     classifier: Any = None,
+    settings: Mapping[str, Any] | None = None,
     about: str = "",
 ) -> type[Model]:
     """Make a model of a scikit-learn estimator, to be named by an entry point.
@@ -48,6 +51,8 @@ def from_sklearn(
     classifier
         For molecules: who answers targets that are classes, where ``estimator`` is a regressor. Without one the
         regressor does, on 0 and 1, cut off there.
+    settings
+        Parameters of ``estimator`` that the user may set (``--set C=0.1``), each with its type: ``{"C": float}``.
     about
         A sentence for `medtasks models`.
 
@@ -87,6 +92,7 @@ def from_sklearn(
         "accepts": kind,
         "estimator": estimator,
         "classifier": classifier,
+        "Config": _config(estimator, settings or {}),
     }
     return type(f"{name}Model", (SklearnModel,), content)
 
@@ -105,7 +111,7 @@ class SklearnModel(Model):
         self.features, self.goal = Features.fit(train.cases), Goal.fit(train, self.accepts)
         x = self.features.transform(train.cases)
         if self.goal.exclusive:
-            self.fitted = [_learnt(self.estimator, x, train.targets, True, context, exclusive=True)]
+            self.fitted = [_learnt(self._set(), x, train.targets, True, context, exclusive=True)]
             return
         wanted, self.fitted = self.goal.wanted(train), []
         for t in context.progress.track(range(self.goal.outputs), "targets", self.goal.outputs):
@@ -163,13 +169,31 @@ class SklearnModel(Model):
         from sklearn.base import is_classifier
 
         if is_class:
-            return self.estimator if self.classifier is None else self.classifier
+            return self._set() if self.classifier is None else self.classifier
         if is_classifier(self.estimator):
             raise PluginError(
                 f"the target {name!r} is a number, and {type(self.estimator).__name__} is a classifier",
                 hint="give from_sklearn a regressor, and the classifier as classifier=",
             )
-        return self.estimator
+        return self._set()
+
+    def _set(self) -> Any:
+        """Return the estimator with the hyper-parameters that the user set."""
+        from sklearn.base import clone
+
+        return clone(self.estimator).set_params(**self.config.model_dump())
+
+
+def _config(estimator: Any, settings: Mapping[str, Any]) -> type[Config]:
+    """Make a Config of some of an estimator's parameters, as they are set."""
+    known, name = estimator.get_params(), type(estimator).__name__
+    for unknown in set(settings) - set(known):
+        raise PluginError(f"{name} has no parameter {unknown!r}", hint=suggest(unknown, known))
+    fields: dict[str, Any] = {
+        key: (kind, pydantic.Field(default=known[key], description=f"As of scikit-learn's {name}."))
+        for key, kind in settings.items()
+    }
+    return pydantic.create_model("Config", __base__=Config, __doc__=f"Parameters of {name}.", **fields)
 
 
 def _learnt(

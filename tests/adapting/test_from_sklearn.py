@@ -47,7 +47,7 @@ from medtasks.cases import Patients, Records
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError, PluginError
 from medtasks.model import Context, Model
-from medtasks.testing import checks
+from medtasks.testing import State, checks
 from medtasks.testing.bench import toy_data
 
 CLASSIFIERS = [
@@ -98,7 +98,8 @@ FOR_THE_ENTRY_POINT = """
 from medtasks.adapting import from_sklearn
 from sklearn.ensemble import RandomForestClassifier
 
-It = from_sklearn(RandomForestClassifier(60, min_samples_leaf=3), about="A forest of ours.")
+forest = RandomForestClassifier(60, min_samples_leaf=3)
+It = from_sklearn(forest, settings={"n_estimators": int, "max_depth": int | None}, about="A forest of ours.")
 """
 
 
@@ -191,10 +192,9 @@ def test_the_kit_passes(name: str, plugins: Any, without_processes: None) -> Non
 
     adapted.TOY[name] = model
     report = checks.check(f"{model.task}.mine-{name}")
-    wrong = [
-        f"{outcome.name}: {outcome.reason}" for outcome in report.outcomes if outcome.state in ("failed", "skipped")
-    ]
-    assert not wrong
+    bad = (State.FAILED, State.SKIPPED)
+    assert not [f"{one.check}: {one.reason}" for one in report.outcomes if one.state in bad]
+    assert sum(one.state is State.PASSED for one in report.outcomes) >= 18
 
 
 @pytest.mark.parametrize("name", TOY)
@@ -212,8 +212,10 @@ def test_what_is_loaded_answers_the_same_to_the_bit(name: str, tmp_path: Path) -
 def test_a_model_of_few_lines_runs(plugins: Any, records_csv: Path, tmp_path: Path) -> None:
     assert len(FOR_THE_ENTRY_POINT.strip().splitlines()) <= 10
     plugins.model("our-forest", FOR_THE_ENTRY_POINT)
-    result = medtasks.run("diagnosis", records_csv, out=tmp_path / "out", model="our-forest", folds=1, seed=3)
-    assert result is not None
+    options: dict[str, Any] = {"out": tmp_path / "out", "config": {"n_estimators": "20"}, "folds": 1, "seed": 3}
+    medtasks.run("diagnosis", records_csv, model="our-forest", **options)
+    with np.load(next((tmp_path / "out" / "bundle").rglob("estimators.npz"))) as arrays:
+        assert len(arrays["0_roots"]) == 20
     held = b"".join(path.read_bytes() for path in (tmp_path / "out" / "bundle").rglob("*") if path.is_file())
     assert b"CASEMARK" not in held
     assert b"PATIENTMARK" not in held
@@ -308,6 +310,12 @@ def test_the_goal_comes_back_and_doses_keep_their_unit() -> None:
     goal = Goal.fit(data, "patients/dose")
     assert Goal.read(json.loads(json.dumps(goal.as_json()))) == goal
     assert np.allclose(goal.answers(goal.wanted(data))[:, 0, 0], data.targets[:, 0])
+
+
+def test_a_setting_that_the_estimator_lacks_is_refused() -> None:
+    with pytest.raises(PluginError, match="no parameter 'c'") as caught:
+        from_sklearn(LogisticRegression(), settings={"c": float})
+    assert "'C'" in str(caught.value.hint)
 
 
 def test_the_class_says_what_it_is() -> None:
