@@ -313,9 +313,9 @@ def test_the_goal_comes_back_and_doses_keep_their_unit() -> None:
 
 
 def test_a_setting_that_the_estimator_lacks_is_refused() -> None:
-    with pytest.raises(PluginError, match="no parameter 'c'") as caught:
-        from_sklearn(LogisticRegression(), settings={"c": float})
-    assert "'C'" in str(caught.value.hint)
+    with pytest.raises(PluginError, match="no parameter 'max_itr'") as caught:
+        from_sklearn(LogisticRegression(), settings={"max_itr": int})
+    assert "'max_iter'" in str(caught.value.hint)
 
 
 def test_the_class_says_what_it_is() -> None:
