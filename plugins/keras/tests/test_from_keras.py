@@ -141,6 +141,9 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(BundleError, match="do not fit"):
         from_keras(wider).load(tmp_path, context=Context()).predict(data.cases, context=Context())
+    (tmp_path / "network-1.npz").write_bytes(b"PK no archive")
+    with pytest.raises(BundleError, match="cannot be read"):
+        from_keras(dense).load(tmp_path, context=Context())
     about = json.loads((tmp_path / "network.json").read_text())
     (tmp_path / "network.json").write_text(json.dumps({**about, "inputs": [3]}))
     with pytest.raises(BundleError, match="shape"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -178,7 +180,7 @@ class KerasModel(Model):
         require(about.get("inputs") == shape, "its inputs have another shape than the model's")
         try:
             (model.weights,) = read_weights(folder, 1)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             refuse(f"its weights cannot be read ({type(error).__name__})")
         return model
 
