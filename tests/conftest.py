@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -271,6 +272,30 @@ def shell(environment: dict[str, str], tmp_path: Path) -> Callable[..., Done]:
         return Done(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the checks do in this process what they do in a fresh one; nothing is listed.
+
+    A process costs a second: this is for tests that are about something else.
+    """
+    from medtasks.testing import behaving, child, storing
+
+    rest = {"TimeoutExpired": subprocess.TimeoutExpired, "DEVNULL": subprocess.DEVNULL}
+
+    def answer(command: list[str], **options: Any) -> Any:
+        try:
+            child.answer(command[-1])
+        except Exception as error:
+            return subprocess.CompletedProcess(command, 1, "", repr(error))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    def listed(command: list[str], **options: Any) -> Any:
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(storing, "subprocess", SimpleNamespace(run=answer, **rest))
+    monkeypatch.setattr(behaving, "subprocess", SimpleNamespace(run=listed, **rest))
 
 
 @pytest.fixture
