@@ -44,4 +44,4 @@ def concordance(
         score = np.where(above, 0.5 * (1 + np.sign(ahead)), 0).astype(np.float32)
         right += ((weights[:, part] @ score) * weights).sum(axis=1, dtype=np.float64)
         total += ((weights[:, part] @ above.astype(np.float32)) * weights).sum(axis=1, dtype=np.float64)
-    return np.divide(right, total, out=np.full(len(weights), np.nan), where=total > 0)
+    return np.asarray(np.divide(right, total, out=np.full(len(weights), np.nan), where=total > 0))

@@ -81,7 +81,7 @@ class Additive(Model):
         arrays = {"coef": self.coef, "bias": np.array([self.bias])}
         for name, (middle, axes) in (("molecule", self.molecule), ("protein", self.protein)):
             arrays |= {f"{name}_middle": middle, f"{name}_axes": axes}
-        np.savez_compressed(folder / "linear.npz", **arrays)
+        np.savez_compressed(folder / "linear.npz", allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, folder: Path, *, context: Context) -> Self:

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pydantic
 
-from medtasks.cases import Cases, Schema, Source
-from medtasks.cases.molecules import Molecules
+from medtasks.cases import Cases, Molecules, Schema, Source
 from medtasks.cases.records import numbers
 from medtasks.cases.tables import is_missing, read_table
 from medtasks.dataset import Dataset, Origin
