@@ -47,7 +47,7 @@ MEANING = {
     "medicines": "mean number recommended",
     "medicines_given": "mean number that clinicians gave",
     "bias": "mean of predicted less right dose",
-    "interval_width": "mean width of the intervals, in the unit of the dose (lower is better)",
+    "interval_width": "mean width of the intervals, in the unit of the target (lower is better)",
 }
 SHORT = {
     "auroc": "AUROC",
