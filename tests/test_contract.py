@@ -23,6 +23,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "medtasks.task": (),
     "medtasks.cases": (),
     "medtasks.causal": (),
+    "medtasks.adapting": (),
     "medtasks.stored": (),
     "medtasks.errors": (),
     "medtasks.testing": (),
@@ -180,8 +181,8 @@ def _imports(text: str) -> Iterator[tuple[str, str]]:
 )
 def test_what_we_show_to_authors_uses_the_contract_only(path: Path) -> None:
     for module, name in _imports(path.read_text(encoding="utf-8")):
-        if f"{module}.{name}" in PINNED:
-            continue
+        if f"{module}.{name}" in PINNED or (not module.startswith(("medtasks.", "medtasks ")) and module != "medtasks"):
+            continue  # a plugin's module, such as medtasks_keras, has a contract of its own
         assert module in PINNED, f"{module} is not pinned"
         assert name in (PINNED[module] or _names(_tree(module))), f"{module}.{name} is not pinned"
 
