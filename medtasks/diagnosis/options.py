@@ -66,5 +66,5 @@ class DiagnosisOptions(Config):
     """How probabilities are calibrated on validation: `temperature`, `platt`, `isotonic`, `none`; `auto` takes what is
     shown to make them truer."""
     threshold: Rule = "youden"
-    """With two classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`,
+    """With two classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`, `cost=5`,
     `specificity=0.9`, or a probability."""

@@ -46,7 +46,7 @@ def wilson(share: Values, n: npt.NDArray[Any]) -> tuple[Values, Values]:
 
 
 def parse_rule(rule: str) -> tuple[str, float | None]:
-    """Read a threshold rule: ``youden``, ``sensitivity=0.95``, ``specificity=0.9``, or a probability.
+    """Read a threshold rule: ``youden``, ``sensitivity=0.95``, ``specificity=0.9``, ``cost=5``, or a probability.
 
     >>> parse_rule("sensitivity=0.95"), parse_rule("0.5")
     (('sensitivity', 0.95), ('fixed', 0.5))
@@ -60,10 +60,11 @@ def parse_rule(rule: str) -> tuple[str, float | None]:
         value = float(number)
     except ValueError:
         value = -1.0
-    if name not in ("fixed", "sensitivity", "specificity") or not 0 < value < 1:
+    fits = 0 < value < np.inf if name == "cost" else 0 < value < 1
+    if name not in ("fixed", "sensitivity", "specificity", "cost") or not fits:
         raise UsageError(
             f"unknown threshold rule {rule!r}",
-            hint="give youden, sensitivity=0.95, specificity=0.9, or a probability such as 0.5",
+            hint="give youden, sensitivity=0.95, specificity=0.9, cost=5, or a probability such as 0.5",
         )
     return name, value
 
@@ -82,11 +83,15 @@ def threshold(positive: npt.NDArray[np.bool_], scores: Values, rule: str) -> flo
         For ``youden`` the cut with the largest sensitivity + specificity (Youden 1950), on the ROC curve
         smoothed by a logistic fit: see `_youden`. For ``sensitivity=s`` the highest cut that still finds a
         share ``s``, for ``specificity=s`` the lowest that still clears one; these lie half-way between
-        neighbouring scores.
+        neighbouring scores. For ``cost=c``, a missed case costing as much as c false alarms, the probability
+        1 / (1 + c) from which on treating costs less than leaving it (Pauker & Kassirer 1975,
+        doi:10.1056/NEJM197507312930501).
     """
     name, value = parse_rule(rule)
     if name == "fixed" and value is not None:
         return value
+    if name == "cost" and value is not None:
+        return 1 / (1 + value)
     if positive.all() or not positive.any():
         return 0.5  # one class only: nothing to choose by
     if name == "youden" or value is None:

@@ -85,17 +85,34 @@ def test_a_fixed_probability_is_itself() -> None:
         ("sensitivity=0.95", ("sensitivity", 0.95)),
         ("specificity=.9", ("specificity", 0.9)),
         ("0.25", ("fixed", 0.25)),
+        ("cost=5", ("cost", 5.0)),
     ],
 )
 def test_rules_are_read(rule: str, read: tuple[str, float | None]) -> None:
     assert parse_rule(rule) == read
 
 
-@pytest.mark.parametrize("rule", ["", "best", "0", "1", "1.5", "-0.1", "nan", "sensitivity", "sensitivity=95", "f1=1"])
+@pytest.mark.parametrize(
+    "rule", ["", "best", "0", "1", "1.5", "-0.1", "nan", "sensitivity", "sensitivity=95", "f1=1", "cost=0", "cost=inf"]
+)
 def test_other_rules_are_refused_with_the_known_ones(rule: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_rule(rule)
     assert "sensitivity=0.95" in str(caught.value.hint)
+
+
+def test_a_cost_ratio_is_the_cheapest_cut_of_honest_probabilities() -> None:
+    rng = np.random.default_rng(0)
+    stated = rng.random(20_000)
+    positive = rng.random(20_000) < stated
+
+    def cost(cut: float) -> float:
+        called = stated >= cut
+        return float(5 * (positive & ~called).sum() + (~positive & called).sum())
+
+    cut = threshold(positive, stated, "cost=5")
+    assert cut == pytest.approx(1 / 6)
+    assert cost(cut) <= 1.01 * min(cost(other) for other in np.linspace(0.02, 0.98, 97))
 
 
 def test_wilsons_interval_is_scipys() -> None:
