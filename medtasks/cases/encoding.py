@@ -79,6 +79,11 @@ class RecordEncoder:
                 columns.append(missing.astype(np.float64))
         return np.column_stack(columns) if columns else np.empty((len(records), 0))
 
+    def by_field(self, parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Sum (n, columns) by the field that each column comes from: (n, fields)."""
+        owners = self.owners
+        return np.stack([parts[:, owners == i].sum(axis=1) for i in range(len(self.fields))], axis=1)
+
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return what was learnt, as arrays for an ``.npz`` file; the fields are the schema's."""
         return {"median": self.median, "scale": self.scale, "flagged": self.flagged}

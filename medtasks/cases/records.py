@@ -70,18 +70,22 @@ class Records(Cases):
 
     def take(self, rows: npt.NDArray[np.int64]) -> Self:
         """Return the given rows, in the given order."""
-        return type(self)(self.ids[rows], self.frame.iloc[rows], self.fields)
+        return self._with(self.ids[rows], self.frame.iloc[rows])
+
+    def _with(self, ids: npt.NDArray[Any], frame: pd.DataFrame) -> Self:
+        """Make records of this kind with other rows; a kind that carries more overrides this alone."""
+        return type(self)(ids, frame, self.fields)
 
     def replaced(self, frame: pd.DataFrame) -> Self:
         """Return the same rows with other values in the same fields."""
-        return type(self)(self.ids, frame, self.fields)
+        return self._with(self.ids, frame)
 
     def join(self, other: Self) -> Self:
         """Return these rows with those of ``other``, which have the same fields, behind them."""
         if other.fields != self.fields:
             raise TypeError("records with other fields cannot be joined")
         frame = pd.concat([self.frame, other.frame], ignore_index=True)
-        return type(self)(np.concatenate([self.ids, other.ids]), frame, self.fields)
+        return self._with(np.concatenate([self.ids, other.ids]), frame)
 
     def schema(self) -> Schema:
         """Describe the fields: their names, types and categories."""

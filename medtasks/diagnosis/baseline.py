@@ -163,8 +163,7 @@ class LinearRecord(_Linear):
 
     def explain(self, cases: Cases, target: int, *, context: Context) -> Values:
         """Return (n, fields) contributions to the log-odds, exact."""
-        parts, owners = self.contributions(cases, target), self.encoder.owners
-        return np.stack([parts[:, owners == i].sum(axis=1) for i in range(len(self.encoder.fields))], axis=1)
+        return self.encoder.by_field(self.contributions(cases, target))
 
     def save(self, folder: Path) -> None:
         """Write the coefficients, and the fields as JSON."""

@@ -26,7 +26,7 @@ def write(judged: Judged) -> list[Section]:
     """Write every section on the result."""
     scores = causal.score(judged.data)
     return [
-        Section("Does choosing for each patient help?", _result(judged)),
+        Section("Does choosing for each patient help?", _result(judged, scores)),
         Section("The treatments, for everybody", _arms(judged, scores)),
         Section("What patients are told", _told(judged)),
         Section("Overlap", _overlap(judged, scores)),
@@ -38,8 +38,8 @@ def _unit(judged: Judged) -> str:
     return "groups" if judged.data.groups is not None else "patients"
 
 
-def _result(judged: Judged) -> list[Block]:
-    share, gain, error = policies.uplift(judged.data, judged.answers)
+def _result(judged: Judged, scores: causal.Scores) -> list[Block]:
+    share, gain, error = policies.uplift(judged.data, judged.answers, scores.values)
     blocks: list[Block] = [Text(policies.verdict(judged.evaluation.metrics["gain_over_best_arm"], judged))]
     blocks += outcome.blocks(
         judged,

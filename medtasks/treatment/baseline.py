@@ -14,7 +14,6 @@ from medtasks.dataset import Dataset
 from medtasks.model import Context, Model
 
 Values = npt.NDArray[np.float64]
-PENALTIES = np.logspace(-1, 4, 11)
 
 
 class BestArm(Model):
@@ -56,9 +55,7 @@ class _OnFields(Model):
 
     def contributions(self, cases: Records, target: int) -> Values:
         """Return (n, fields): what each field adds to the linear score of a target."""
-        parts = self.encoder.transform(cases) * self.coef[target]
-        owners = self.encoder.owners
-        return np.stack([parts[:, owners == i].sum(axis=1) for i in range(len(self.encoder.fields))], axis=1)
+        return self.encoder.by_field(self.encoder.transform(cases) * self.coef[target])
 
     def linear(self, cases: Records) -> Values:
         """Return (n, targets) linear scores."""
@@ -91,7 +88,7 @@ class LinearDose(_OnFields):
 
         assert isinstance(train.cases, Records)
         self.encoder = RecordEncoder.fit(train.cases)
-        found = RidgeCV(PENALTIES).fit(self.encoder.transform(train.cases), np.sqrt(train.targets[:, 0]))
+        found = RidgeCV(causal.PENALTIES).fit(self.encoder.transform(train.cases), np.sqrt(train.targets[:, 0]))
         self.coef, self.bias = np.atleast_2d(found.coef_), np.atleast_1d(found.intercept_)
 
     def predict(self, cases: Cases, *, context: Context) -> Values:

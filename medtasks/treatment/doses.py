@@ -15,13 +15,13 @@ from medtasks.evaluation.bootstrap import Weights, resample
 from medtasks.evaluation.conformal import quantile
 from medtasks.report.blocks import Section
 from medtasks.task import Decision, Evaluation, Judged, Outputs
+from medtasks.treatment.effects import INSUFFICIENT, RECOMMEND
 from medtasks.treatment.questions import LEAST, Question, check_numbers
 from medtasks.trust import UNKNOWN, group_of
 
 Values = npt.NDArray[np.float64]
 NEAR = 0.2
 """A dose within a fifth of the right one: how dosing equations are judged (IWPC 2009, doi:10.1056/NEJMoa0809329)."""
-RECOMMEND, INSUFFICIENT = "recommend", "insufficient"
 
 
 class Dose(Question):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Patients, Schema
@@ -82,18 +83,8 @@ class History(Patients):
         super().__init__(ids, frame, fields)
         self.how = how
 
-    def take(self, rows: Any) -> History:
-        """Return the given rows, in the given order."""
-        return History(self.ids[rows], self.frame.iloc[rows], self.fields, self.how)
-
-    def replaced(self, frame: pd.DataFrame) -> History:
-        """Return the same rows with other values in the same fields."""
-        return History(self.ids, frame, self.fields, self.how)
-
-    def join(self, other: Any) -> History:
-        """Return these rows with those of ``other`` behind them."""
-        frame = pd.concat([self.frame, other.frame], ignore_index=True)
-        return History(np.concatenate([self.ids, other.ids]), frame, self.fields, self.how)
+    def _with(self, ids: npt.NDArray[Any], frame: pd.DataFrame) -> Self:
+        return type(self)(ids, frame, self.fields, self.how)
 
     def schema(self) -> Schema:
         """Describe the fields and how event tables were read."""

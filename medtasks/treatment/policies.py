@@ -34,13 +34,11 @@ def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
     squared error of the effects over all pairs of arms (Hill 2011, doi:10.1198/jcgs.2010.08162) and ``coverage`` the
     share of 95 % intervals that hold the true effect.
     """
-    sign = Asked.of(data.kinds).sign
     scores = causal.score(data, seed).values
     chosen, standard = chosen_arms(data, answers)
     rows = np.arange(len(data))
-    gain = sign * (scores[rows, chosen] - scores[rows, standard])
+    gain, order = _gains(data, answers, scores)
     clear = (answers["decision"] == RECOMMEND).to_numpy(dtype=np.float64)
-    order = np.argsort(-answers["benefit"].where(chosen != standard, 0.0).fillna(0.0).to_numpy(), kind="stable")
     truth = _against_truth(data, answers)
 
     def statistic(weights: Weights) -> dict[str, Values]:
@@ -70,20 +68,20 @@ def chosen_arms(data: Dataset, answers: pd.DataFrame) -> tuple[Codes, Codes]:
     return np.asarray(chosen, dtype=np.int64), np.asarray(standard, dtype=np.int64)
 
 
-def uplift(data: Dataset, answers: pd.DataFrame, seed: int = 0) -> tuple[Values, Values, Values]:
+def uplift(data: Dataset, answers: pd.DataFrame, scores: Values) -> tuple[Values, Values, Values]:
     """Return shares of patients and the gain if that share, those of the largest expected benefit first, is treated.
+
+    Parameters
+    ----------
+    scores : (n, arms) doubly robust scores of ``data``
 
     Returns
     -------
     share, gain, error
         (n + 1,) each; ``error`` is the gain's standard error.
     """
-    sign = Asked.of(data.kinds).sign
-    scores = causal.score(data, seed).values
-    chosen, standard = chosen_arms(data, answers)
-    rows, n = np.arange(len(data)), len(data)
-    gain = sign * (scores[rows, chosen] - scores[rows, standard])
-    order = np.argsort(-answers["benefit"].where(chosen != standard, 0.0).fillna(0.0).to_numpy(), kind="stable")
+    n = len(data)
+    gain, order = _gains(data, answers, scores)
     sums, squares = np.cumsum(gain[order]), np.cumsum(gain[order] ** 2)
     error = np.sqrt(np.maximum(squares - sums**2 / n, 0)) / n
     return np.arange(n + 1) / n, np.r_[0.0, sums / n], np.r_[0.0, error]
@@ -109,6 +107,15 @@ def verdict(gain: Measure, judged: Judged) -> str:
         f"There is no evidence that choosing for each patient helps: against {shared} it gains {numbers}, an interval "
         "that holds 0."
     )
+
+
+def _gains(data: Dataset, answers: pd.DataFrame, scores: Values) -> tuple[Values, Codes]:
+    """Return (n,) what the choice gains against the best arm for everybody, and the order of expected benefit."""
+    chosen, standard = chosen_arms(data, answers)
+    rows = np.arange(len(data))
+    gain = Asked.of(data.kinds).sign * (scores[rows, chosen] - scores[rows, standard])
+    benefit = answers["benefit"].where(chosen != standard, 0.0).fillna(0.0).to_numpy()
+    return gain, np.asarray(np.argsort(-benefit, kind="stable"), dtype=np.int64)
 
 
 def _qini(gain: Values, weights: Weights) -> Values:

@@ -16,11 +16,11 @@ from medtasks.evaluation.bootstrap import Weights, resample
 from medtasks.report.blocks import Section
 from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment import selection
+from medtasks.treatment.effects import ABSTAIN, RECOMMEND
 from medtasks.treatment.questions import LEAST, Question, check_numbers
 from medtasks.treatment.safety import SEPARATOR, Knowledge, allergens, read_knowledge
 
 Values = npt.NDArray[np.float64]
-RECOMMEND, ABSTAIN = "recommend", "abstain"
 
 
 class Set(Question):

@@ -4,6 +4,7 @@
 from medtasks_keras.adapting import KerasConfig, KerasModel, from_keras
 from medtasks_keras.backend import Device, choose, list_gpus, load_keras
 from medtasks_keras.checkpoint import TrainingState
+from medtasks_keras.reuse import learner, renew
 from medtasks_keras.weights import read_weights, write_weights
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "TrainingState",
     "choose",
     "from_keras",
+    "learner",
     "list_gpus",
     "load_keras",
     "read_weights",
+    "renew",
     "write_weights",
 ]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from medtasks.cases import Molecules
 from medtasks.cases.images import parallel
 from medtasks.model import Context
-from medtasks_keras import Device, TrainingState, load_keras
+from medtasks_keras import Device, TrainingState, learner, load_keras, renew
 from medtasks_mol_graph.config import MolGraphConfig
 from medtasks_mol_graph.network import MessagePassing, optimiser, weights_of
 from medtasks_mol_graph.samples import Samples, Scale, Values
@@ -45,23 +45,7 @@ def reader(config: MolGraphConfig, binary: tuple[bool, ...], device: Device) -> 
 @functools.lru_cache(maxsize=1)
 def _learner(config: MolGraphConfig, binary: tuple[bool, ...], steps: int, device: Device) -> Any:
     """Return a network compiled for training; the folds and members of one model share it, traced once."""
-    network = build(config, binary)
-    network.compile(
-        optimizer=optimiser(config.rate, config.decay, steps),
-        # On TensorFlow's CPU XLA took nearly twice as long a step as none, and seconds for each shape.
-        jit_compile="auto" if load_keras().backend.backend() != "tensorflow" else device.kind == "gpu",
-    )
-    network.optimizer.build(network.trainable_variables)
-    return network
-
-
-def _renew(network: Any, fresh: Any) -> None:
-    """Bring a network to the state of an untrained one."""
-    ops = load_keras().ops
-    for mine, theirs in zip(network.variables, fresh.variables, strict=True):
-        mine.assign(theirs)
-    for variable in network.optimizer.variables:
-        variable.assign(ops.zeros(variable.shape, dtype=variable.dtype))
+    return learner(build(config, binary), optimiser(config.rate, config.decay, steps), device)
 
 
 def ask(network: Any, samples: Samples) -> Values:
@@ -108,7 +92,7 @@ def fit(
     with device.scope():
         network = _learner(config, binary, steps * epochs, device)
         keras.utils.set_random_seed(seed)
-        _renew(network, build(config, binary))
+        renew(network, build(config, binary))
         state = TrainingState(network, context.checkpoint / place if context.checkpoint else None)
         for epoch in context.progress.track(range(state.epoch, epochs), place, epochs - state.epoch):
             order = np.random.default_rng([seed, epoch]).permutation(len(train))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.model import Context
-from medtasks_keras import Device, TrainingState, load_keras
+from medtasks_keras import Device, TrainingState, learner, load_keras, renew
 from medtasks_treatment_set.config import MedicationSetConfig
 from medtasks_treatment_set.linear import Codes, Values, base_rates, losses
 from medtasks_treatment_set.network import Shape, build, optimiser
@@ -33,22 +33,7 @@ def reader(shape: Shape, device: Device) -> Any:
 @functools.lru_cache(maxsize=1)
 def _learner(shape: Shape, rate: float, decay: float, steps: int, device: Device) -> Any:
     """Return a network compiled for training; all folds share it, traced once."""
-    network = build(shape)
-    network.compile(
-        optimizer=optimiser(rate, decay, steps),
-        jit_compile="auto" if load_keras().backend.backend() != "tensorflow" else device.kind == "gpu",
-    )
-    network.optimizer.build(network.trainable_variables)
-    return network
-
-
-def _renew(network: Any, fresh: Any) -> None:
-    """Bring a network to the state of an untrained one."""
-    ops = load_keras().ops
-    for mine, theirs in zip(network.variables, fresh.variables, strict=True):
-        mine.assign(theirs)
-    for variable in network.optimizer.variables:
-        variable.assign(ops.zeros(variable.shape, dtype=variable.dtype))
+    return learner(build(shape), optimiser(rate, decay, steps), device)
 
 
 def ask(network: Any, features: Array) -> Values:
@@ -98,7 +83,7 @@ def fit_network(
         fresh.base.assign(base_rates(targets[rest]).astype(np.float32))
         if structures is not None:
             fresh.described.assign(structures.astype(np.float32))
-        _renew(network, fresh)
+        renew(network, fresh)
         state, unseen = TrainingState(network, None), np.zeros((len(part), shape.medicines))
         lowest = {True: np.inf, False: np.inf}
         for epoch in range(max(1, epochs)):
