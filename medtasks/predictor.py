@@ -189,8 +189,10 @@ class Predictor:
             raw = raw[..., 0] if raw.ndim == 3 else raw
             if self.task.contrasts(self.outputs):
                 return np.asarray(raw[:, target] - np.delete(raw, target, axis=1).mean(axis=1))
-            likely = bool(self.outputs.classes) or (raw.size > 0 and raw.min() >= 0 and raw.max() <= 1)
-            return np.asarray(logit(np.clip(raw[:, target], 1e-12, 1 - 1e-12)) if likely else raw[:, target])
+            said = raw[:, target]
+            return np.asarray(
+                logit(np.clip(said, 1e-12, 1 - 1e-12)) if self.task.in_odds(self.outputs, target) else said
+            )
 
         return score
 

@@ -300,6 +300,10 @@ class Task(ABC):
         """Say whether a target is explained against the others, as one treatment is."""
         return False
 
+    def in_odds(self, outputs: Outputs, target: int) -> bool:
+        """Say whether the model's number for a target is a probability, which is explained as log-odds."""
+        return bool(outputs.classes) or any(one.labels and one.target == target for one in self.quantities(outputs))
+
     def quantities(self, outputs: Outputs) -> tuple[Quantity, ...]:
         """Return what sets and intervals are made of; nothing where a task makes its own or none."""
         return ()

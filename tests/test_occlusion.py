@@ -91,6 +91,17 @@ def test_a_model_of_two_methods_is_explained(
     assert "explains nothing itself" in (tmp_path / "why" / "report.html").read_text("utf-8")
 
 
+def test_a_number_between_0_and_1_is_no_probability() -> None:
+    from medtasks.task import Outputs, load_task
+
+    activity, treatment = load_task("activity"), load_task("treatment")
+    mixed = Outputs(("logS", "toxic"), kinds=("number", "binary"))
+    assert [activity.in_odds(mixed, t) for t in (0, 1)] == [False, True]
+    assert load_task("diagnosis").in_odds(Outputs(("target",), ("well", "ill")), 1)
+    assert treatment.in_odds(Outputs(("a", "b"), kinds=("set",) * 2), 0)
+    assert not treatment.in_odds(Outputs(("mg",), kinds=("dose",)), 0)
+
+
 CRP = """
 import numpy as np
 from medtasks.model import Model

@@ -190,6 +190,10 @@ class Treatment(Task):
         """Say so of arms: what speaks for one is what sets it apart from the others."""
         return Asked.of(outputs.kinds).question == ARM
 
+    def in_odds(self, outputs: Outputs, target: int) -> bool:
+        """Say so of medicines."""
+        return Asked.of(outputs.kinds).question == SET
+
     def headline(self, dataset: Dataset) -> str:
         """Return the measure that the question is summed up by."""
         return self._question(dataset.kinds).headline
