@@ -78,8 +78,8 @@ class Trust:
     def _of_molecules(cls, train: Molecules, valid: Any, level: float, named: bool, context: Context) -> Trust:
         rows = np.sort(context.rng.permutation(len(train))[:NAMED])
         some = train.take(rows)
-        known = Neighbours.of(list(some.mols()), some.smiles() if named else ())
-        scale = Scale.fit(1 - known.nearest(list(valid.mols()))[0])
+        known = Neighbours.of(some, some.smiles() if named else ())
+        scale = Scale.fit(1 - known.nearest(valid)[0])
         return cls(level, known=known, scale=scale, named=named)
 
     def features(self, model: Model, cases: Cases, context: Context) -> dict[str, Values]:
@@ -126,7 +126,7 @@ class Trust:
         """Return ``domain`` and ``distance`` (1: as far as the outer twentieth), of molecules also the nearest."""
         if self.known is not None and self.scale is not None:
             assert cases is None or isinstance(cases, Molecules)
-            similarity, nearest = self.known.nearest([] if cases is None else list(cases.mols()))
+            similarity, nearest = self.known.nearest(Molecules([], []) if cases is None else cases)
             scaled = self.scale(1 - similarity)
             table = {"domain": verdict(scaled), "distance": scaled, "similarity": similarity}
             if self.named:

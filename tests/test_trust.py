@@ -104,9 +104,9 @@ def test_the_nearest_need_not_be_named(tmp_path: Path, chemistry: tuple[Path, pd
 
 def test_neighbours_survive_being_written_down() -> None:
     mols = Molecules.from_smiles(["CCO", "CCN", "c1ccccc1"])
-    known = Neighbours.of(list(mols.mols()), mols.smiles())
+    known = Neighbours.of(mols, mols.smiles())
     again = Neighbours.from_arrays(known.to_arrays())
-    asked = list(Molecules.from_smiles(["CCCO", "Cc1ccccc1"]).mols())
+    asked = Molecules.from_smiles(["CCCO", "Cc1ccccc1"])
     assert again.names == known.names
     assert np.array_equal(again.nearest(asked)[0], known.nearest(asked)[0])
     assert again.nearest(asked)[1].tolist() == [0, 2]

@@ -36,7 +36,7 @@ class Nearest:
 
 def nearest(molecules: Molecules, known: Molecules) -> Nearest:
     """Find for each molecule the most similar of those ``known``, of which there is at least one."""
-    similarity, place = Neighbours.of(list(known.mols()), known.smiles()).nearest(list(molecules.mols()))
+    similarity, place = Neighbours.of(known, known.smiles()).nearest(molecules)
     return Nearest(similarity, place)
 
 

@@ -92,7 +92,10 @@ class Cases(ABC):
         return whole.hexdigest()
 
     def chunks(self, size: int = CHUNK) -> Iterator[Self]:
-        """Yield the rows in order, ``size`` at a time."""
+        """Yield the rows in order, ``size`` at a time; themselves where they are no more."""
+        if 0 < len(self) <= size:
+            yield self
+            return
         for start in range(0, len(self), size):
             yield self.take(np.arange(start, min(start + size, len(self))))
 

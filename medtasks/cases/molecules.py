@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,10 @@ from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read
 from medtasks.errors import DataError, suggest
 
 CHUNK = 2048
-"""Molecules read and answered at a time: a few megabytes."""
+"""Molecules read and answered at a time: a few megabytes, some thirty with what `Molecules.once` keeps of them."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Molecules(Cases):
@@ -49,6 +52,7 @@ class Molecules(Cases):
             raise ValueError(f"{len(ids)} ids for {len(binaries)} molecules")
         self.binaries = tuple(binaries)
         self.standard = standard or Standard()
+        self._kept: dict[Any, Any] = {}
 
     @classmethod
     def from_smiles(
@@ -85,8 +89,30 @@ class Molecules(Cases):
         return Chem.Mol(self.binaries[row])
 
     def mols(self) -> Iterator[Mol]:
-        """Yield every molecule as RDKit's ``Mol``, in order."""
-        return (self.mol(row) for row in range(len(self)))
+        """Yield every molecule as RDKit's ``Mol``, in order; of a chunk always the same, not to be changed."""
+        if len(self) > CHUNK:
+            return map(self.mol, range(len(self)))
+        return iter(self.once(_unpacked))
+
+    def once(self, work: Callable[Concatenate[Self, P], T], *given: P.args, **named: P.kwargs) -> T:
+        """Return ``work(self, ...)``, which is done once for a chunk (at most `CHUNK` molecules) and kept with it.
+
+        So the members of a blend and the applicability domain share what they compute of the same molecules. Nobody
+        may change what is returned.
+
+        Examples
+        --------
+        >>> Molecules.from_smiles(["CCO", "C"]).once(lambda molecules, atom: atom in molecules.smiles()[0], "O")
+        True
+        """
+        key = (work, given, tuple(named.items()))
+        if key in self._kept:
+            found: T = self._kept[key]
+            return found
+        found = work(self, *given, **named)
+        if len(self) <= CHUNK:
+            self._kept[key] = found
+        return found
 
     def smiles(self) -> list[str]:
         """Return the canonical SMILES of each molecule."""
@@ -134,10 +160,15 @@ class Molecules(Cases):
     ) -> Reading[Self]:
         """Read one of the `pieces`; ``tick`` is told the place of each row before it is parsed."""
         standard, ids = Standard(**schema["standard"]), piece[NAME].tolist()
-        found = read_structures(piece[STRUCTURE], standard, tick)
-        valid = [(name, item) for name, item in zip(ids, found, strict=True) if isinstance(item, bytes)]
-        cases = cls([name for name, _ in valid], [item for _, item in valid], standard) if valid else None
-        return Reading(tuple(ids), tuple(None if isinstance(item, bytes) else item for item in found), cases)
+        found = list(_read(piece[STRUCTURE], standard, tick))
+        errors = tuple(item if isinstance(item, str) else None for item in found)
+        valid = [(name, mol) for name, mol in zip(ids, found, strict=True) if not isinstance(mol, str)]
+        if not valid:
+            return Reading(tuple(ids), errors, None)
+        cases = cls([name for name, _ in valid], [mol.ToBinary() for _, mol in valid], standard)
+        if len(cases) <= CHUNK:
+            cases._kept[_unpacked, (), ()] = [mol for _, mol in valid]
+        return Reading(tuple(ids), errors, cases)
 
 
 def parts_of(source: Source | Sequence[Any], chunk: int = CHUNK) -> Iterator[pd.DataFrame]:
@@ -169,17 +200,24 @@ def read_structures(
     values: Iterable[Any], standard: Standard, tick: Callable[[int], None] | None = None
 ) -> list[bytes | str]:
     """Read structures (SMILES or RDKit molecules): the binary form of each, or why it cannot be used."""
-    found: list[bytes | str] = []
+    found = _read(values, standard, tick)
+    return [item if isinstance(item, str) else item.ToBinary() for item in found]
+
+
+def _read(values: Iterable[Any], standard: Standard, tick: Callable[[int], None] | None) -> Iterator[Mol | str]:
+    """Yield each structure's molecule, or why it cannot be used."""
     with quiet():
         for row, value in enumerate(values):
             if tick is not None:
                 tick(row)
             try:
-                mol = read_smiles(value.strip(), standard) if isinstance(value, str) else _given(value, standard)
-                found.append(mol.ToBinary())
+                yield read_smiles(value.strip(), standard) if isinstance(value, str) else _given(value, standard)
             except StructureError as error:
-                found.append(str(error))
-    return found
+                yield str(error)
+
+
+def _unpacked(molecules: Molecules) -> list[Mol]:
+    return [molecules.mol(row) for row in range(len(molecules))]
 
 
 def _given(value: Any, standard: Standard) -> Mol:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medtasks.cases.fingerprints import Substructures
 from medtasks_mol_fingerprint.ridge import MIXTURES, Ridge
-from medtasks_mol_fingerprint.views import LEVELS, Counts, Landmarks, generators
+from medtasks_mol_fingerprint.views import Landmarks, generators
 
 Values = npt.NDArray[np.float64]
 
@@ -24,7 +25,7 @@ def contributions(mol: Any, landmarks: Mapping[str, Landmarks], ridge: Ridge) ->
     return np.asarray(scores[0] - scores[1:])
 
 
-def _without(mol: Any, view: str) -> Counts:
+def _without(mol: Any, view: str) -> Substructures:
     """Return the molecule's counts, then for each atom those without the substructures that hold it."""
     atoms = mol.GetNumAtoms()
     holders = _holders(mol, view)
@@ -36,7 +37,7 @@ def _without(mol: Any, view: str) -> Counts:
     counts = np.zeros((atoms + 1, len(known)), dtype=np.int64)
     np.add.at(counts.T, place, ~holds)
     rows, columns = np.nonzero(counts)
-    return Counts(atoms + 1, rows, known[columns], np.minimum(counts[rows, columns], LEVELS))
+    return Substructures(atoms + 1, rows, known[columns], counts[rows, columns])
 
 
 def _holders(mol: Any, view: str) -> list[tuple[int, list[int]]]:

@@ -70,7 +70,7 @@ class Samples:
     def of(cls, cases: Molecules, *, with_prints: bool, targets: int) -> Self:
         """Make samples of molecules without targets."""
         nothing = np.zeros((len(cases), targets), dtype=np.float32)
-        prints = np.log1p(count_substructures(cases.mols(), WIDTH)) if with_prints else None
+        prints = np.log1p(count_substructures(cases, WIDTH)) if with_prints else None
         return cls(Graphs.of(cases), prints, nothing, nothing, nothing)
 
     @classmethod

@@ -17,7 +17,7 @@ from medtasks.cases.fingerprints import without_each_atom
 from medtasks.dataset import Dataset, impute_bounds
 from medtasks.errors import BundleError
 from medtasks.model import Config, Context, Model
-from medtasks_mol_trees.descriptors import WIDTH, Columns, columns_of, describe, names
+from medtasks_mol_trees.descriptors import WIDTH, Columns, columns_of, names
 
 Values = npt.NDArray[np.float64]
 STEP = 2048
@@ -98,8 +98,9 @@ class MolTrees(Model):
         """
         assert isinstance(cases, Molecules)
         found = np.empty(len(cases), dtype=object)
+        columns = columns_of(cases)
         for row, mol in enumerate(cases.mols()):
-            whole = describe([mol])
+            whole = columns[[row]]
             left = np.repeat(whole, mol.GetNumAtoms(), axis=0)
             left[:, len(names()) :] = without_each_atom(mol, WIDTH)
             answers = _answer(self.trees[target], np.vstack([whole, left]))
