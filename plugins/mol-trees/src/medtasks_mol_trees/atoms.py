@@ -26,4 +26,4 @@ def shares(mol: Any, columns: Columns) -> Columns:
     changed[:, -WIDTH:] = columns[-WIDTH:] - without_each_atom(mol, WIDTH)
     changed[~np.isfinite(changed)] = 0  # a descriptor that is not defined says nothing
     total = changed.sum(axis=0)
-    return np.divide(changed, total, out=np.zeros_like(changed), where=total > 0)
+    return np.asarray(np.divide(changed, total, out=np.zeros_like(changed), where=total > 0))
