@@ -89,7 +89,6 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         task = prepared.task
         evaluation = task.evaluate(answered.data, answered.answers, settings.seed)
         baseline = task.evaluate(base.data, base.answers, settings.seed)
-        asked = getattr(prepared.options, "subgroups", ())
         validity = _validity(prepared, predictor, context)
         seconds = time.time() - start
         predictor = replace(predictor, facts=record.facts(prepared, context, seconds, evaluation, baseline, validity))
@@ -102,7 +101,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             _explainer(prepared, answered, context),
             _learnt(prepared, answered),
             validity,
-            tuple(subgroups.measure(task, answered.data, answered.answers, asked, settings.seed)),
+            tuple(subgroups.measure(task, answered.data, answered.answers, prepared.options, settings.seed)),
         )
         summary = record.summary(prepared, folder, judged, predictor.facts, seconds)
         record.write(folder, prepared, predictor, answered, judged, summary)
