@@ -45,6 +45,8 @@ def list_plugins(
 ) -> None:
     """List the distributions that bring tasks, models or data sets, from their metadata alone.
 
+    Whether their code can be loaded, `medtasks doctor` tells.
+
     The variable MEDTASKS_PLUGINS names those that count, comma-separated; empty, only what comes with medtasks does.
     """
     found = [_about(name, group) for name, group in _by_distribution().items()]
@@ -67,6 +69,9 @@ def list_plugins(
         header = ["distribution", "version", "state", "brings", "reason"]
         width = None if any(row[-1] for row in rows) else -1
         output.table(header[:width], [row[:width] for row in rows])
+        for plugin in found:
+            if plugin["fix"]:
+                typer.echo(f"to mend {plugin['distribution']}: {plugin['fix']}")
 
 
 @app.command("check")
@@ -135,6 +140,7 @@ def _about(name: str, group: list[registry.Entry]) -> dict[str, Any]:
         "version": group[0].version,
         "state": str(poor[0].state if poor else registry.State.READY),
         "reason": "; ".join(map(str, reasons)) or None,
+        "fix": poor[0].fix if poor else None,
         "summary": group[0].summary,
         "home_page": group[0].home_page,
         "brings": [{"kind": entry.kind, "name": entry.name, "state": str(entry.state)} for entry in group],

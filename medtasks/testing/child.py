@@ -9,6 +9,7 @@ import numpy as np
 
 from medtasks import registry
 from medtasks.errors import MedtasksError
+from medtasks.guarding import aside
 from medtasks.model import Context, configure, model_class
 from medtasks.testing.bench import SEED, Bench, test_cases
 from medtasks.testing.checks import CHECKS, make
@@ -21,7 +22,7 @@ def answer(order: str) -> None:
     name, context = content["model"], Context(SEED, "cpu")
     kind = model_class(name)
     cases = test_cases(registry.find("model", name).task, kind.accepts)
-    with registry.aside():
+    with aside():
         model = kind.load(Path(content["folder"]), context=context)
         model.config = configure(kind, content["config"], name)
         np.save(content["out"], model.predict(cases, context=context), allow_pickle=False)
