@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medtasks import registry
+from medtasks import machine, registry
 from medtasks.cli import output
 from medtasks.cli.run import AsJson
 from medtasks.guarding import VARIABLE
@@ -47,8 +47,8 @@ def doctor(
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "memory_gib": _memory(),
-        "gpu": _gpu(),
+        "memory_gib": machine.memory(),
+        "gpu": machine.gpu(),
         "entries": checked,
         "unread": unread,
     }
@@ -97,25 +97,3 @@ def _failure(entry: registry.Entry, timeout: float) -> str | None:
         return None
     last = done.stderr.strip().splitlines()[-1:] or [f"ended with exit code {done.returncode}"]
     return last[0].removeprefix("medtasks.errors.PluginError: ")
-
-
-def _memory() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, ValueError, OSError):  # not a POSIX system
-        return None
-
-
-def _gpu() -> str | None:
-    """Ask the driver, which answers without loading any library of ours."""
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return "; ".join(done.stdout.strip().splitlines()) or None if done.returncode == 0 else None

@@ -29,6 +29,13 @@ class Format(StrEnum):
     REQUIREMENTS = "requirements"
 
 
+class Profile(StrEnum):
+    """Which checks are made."""
+
+    DEFAULT = "default"
+    GPU = "gpu"
+
+
 class Kind(StrEnum):
     """What a new plugin brings."""
 
@@ -84,6 +91,12 @@ def check(
         list[str] | None,
         typer.Option("--expect", metavar="CHECK=REASON", help="A check known to fail, and why; passing is a failure."),
     ] = None,
+    profile: Annotated[
+        Profile,
+        typer.Option(
+            help="Checks that need no special machine, or whether a GPU, which must be here, and the CPU agree."
+        ),
+    ] = Profile.DEFAULT,
     timeout: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="Time that all checks together have.")
     ] = 600.0,
@@ -96,7 +109,8 @@ def check(
     """
     from medtasks.testing import check_apart
 
-    report = check_apart(model, pairs(settings or []), expected=_expected(expect or []), seconds=timeout)
+    chosen = pairs(settings or [])
+    report = check_apart(model, chosen, expected=_expected(expect or []), profile=str(profile), seconds=timeout)
     if as_json:
         output.emit_json(report.as_json())
     else:
