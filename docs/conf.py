@@ -1,4 +1,4 @@
-"""How the documentation is built: `sphinx-build -W -b html docs docs/_build/html`. Nothing is fetched from a network."""
+"""How the documentation is built: `sphinx-build -W docs docs/_build/html`. Nothing is fetched from a network."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from sphinx.util.docutils import SphinxDirective
 
 from medtasks.registry import version as installed
 
-project, author, copyright = "medtasks", "The medtasks developers", "The medtasks developers"  # noqa: A001 (Sphinx's)
+project, author, copyright = "medtasks", "The medtasks developers", "The medtasks developers"
 version = release = installed()
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
+highlight_language = "none"  # what a command printed is no Python
 default_role = "code"  # docstrings name things in single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -132,7 +132,9 @@ def _type(annotation: Any) -> str:
         return " | ".join(map(_type, inner))
     if origin is not None:
         return f"{_type(origin)}[{', '.join(map(_type, inner))}]"
-    return "None" if annotation is type(None) else "..." if annotation is ... else getattr(annotation, "__name__", "Any")
+    if annotation is type(None):
+        return "None"
+    return "..." if annotation is ... else getattr(annotation, "__name__", str(annotation))
 
 
 def _detail(about: dict[str, Any], table: str, prefix: str, as_json: bool) -> None:
