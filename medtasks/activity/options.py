@@ -52,8 +52,8 @@ class ActivityOptions(Config):
     """How probabilities are calibrated on validation: `temperature`, `platt`, `isotonic`, `none`; `auto` takes what is
     shown to make them truer."""
     threshold: Rule = "youden"
-    """For classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`, `specificity=0.9`, or a
-    probability."""
+    """For classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`, `specificity=0.9`,
+    `cost=5`, or a probability."""
     cliff: float = pydantic.Field(default=1.0, ge=0)
     """Difference between nearly identical molecules that makes an activity cliff: 1 is ten-fold in log units; 0 looks
     for none."""
