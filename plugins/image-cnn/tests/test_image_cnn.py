@@ -19,6 +19,7 @@ from medtasks.dataset import Dataset
 from medtasks.errors import BundleError, UsageError
 from medtasks.model import Context
 from medtasks_image_cnn import ImageCNN, SeedCNN
+from medtasks_image_cnn.model import FINE, spread
 
 QUICK = {"members": 2, "views": 2, "epochs": 2, "least_steps": 0, "width": 4, "batch": 16}
 CPU = Context(seed=3, device="cpu")
@@ -43,6 +44,17 @@ def learnt() -> ImageCNN:
     model = ImageCNN(ImageCNN.Config(members=1, views=2, epochs=14, least_steps=0, width=8, batch=16, rotation=0))
     model.fit(bright_spots(192, 0), bright_spots(48, 1), context=CPU)
     return model
+
+
+def test_a_heat_map_is_spread_over_what_its_positions_see() -> None:
+    maps = np.zeros((1, 8, 8), dtype=np.float32)
+    maps[0, 2, 5], maps[0, 6, 1], maps[0, 7, 1] = 1.0, 0.8, 0.8  # two neighbours that agree outweigh one alone
+    found = spread(maps, 1.15)
+    assert found.shape == (1, 8 * FINE, 8 * FINE)
+    down, across = np.unravel_index(found[0].argmax(), found[0].shape)
+    assert down // FINE in (6, 7)
+    assert across // FINE == 1
+    assert np.allclose(spread(np.ones((1, 4, 4)), 1.15), 1)
 
 
 @pytest.mark.slow
