@@ -58,6 +58,11 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
     config = configure(model, settings.set, model_id)
     plan = Plan(settings.test, settings.valid, settings.folds)
     folds = tuple(task.split(dataset, plan, options, settings.seed))
+    if settings.repeats > 1 and len(folds) == 1:
+        raise UsageError(
+            "one hold-out is not repeated: its test part says what it can",
+            hint=f"ask for cross-validation too, as in --folds 5 --repeats {settings.repeats}",
+        )
     settings = settings.model_copy(update={"model": model_id, "data": settings.data or source})
     return Prepared(settings, task, options, dataset, folds, model, model_id, config)
 

@@ -29,6 +29,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "medtasks.testing": (),
     # For authors of tasks: what the example and the templates build on.
     "medtasks.cases.fingerprints": (),
+    "medtasks.cases.properties": (),
     "medtasks.cases.records": ("numbers",),
     "medtasks.cases.tables": (),
     "medtasks.diagnosis.baseline": ("LinearRecord",),

@@ -11,7 +11,7 @@ Mol = Any
 """An RDKit molecule; RDKit has no complete types."""
 
 _PLAIN = re.compile(r"(?:Br|Cl|[CNOSPFIcnosp]|\[(?:nH|C@@?H?|N\+|N-|O-|SiH?\d?|[Ss]e)\]|[0-9%()=#\\/:.-])+")
-"""SMILES without metals, isotopes, radicals, hydrogens of their own, or charges other than those of `_ODD`'s exceptions."""
+"""SMILES without metals, isotopes, radicals, and charges beside those that `_ODD` makes exceptions for."""
 _NITRO = "[NX3+](=O)([OX1-])[#6,#7,#8+0]"
 _DIAZO = "[N+](=[N-])=[#6,#7]"
 _ODD = (
@@ -128,7 +128,7 @@ def standardise(mol: Mol, standard: Standard, *, clean: bool = False) -> Mol:
     if clean and not standard.tautomers and len(chem.GetMolFrags(mol)) == 1:
         return mol
     try:
-        # Twice, as RDKit's own FragmentParent behind Cleanup does: what the first time makes of a salt the second mends.
+        # Twice, as RDKit's FragmentParent behind Cleanup does: what the first makes of a salt the second mends.
         found = mol if clean else _clean_up(_clean_up(mol))
         found = tools.module.FragmentParent(found, skipStandardize=True)
         if not clean:
@@ -220,13 +220,13 @@ def _odd() -> Any:
 def _tools() -> Any:
     from types import SimpleNamespace
 
-    from rdkit.Chem.MolStandardize import rdMolStandardize as module
+    from rdkit.Chem.MolStandardize import rdMolStandardize
 
     return SimpleNamespace(
-        module=module,
-        metals=module.MetalDisconnector(),
-        normaliser=module.Normalizer(),
-        acids=module.Reionizer(),
-        uncharger=module.Uncharger(),
-        tautomers=module.TautomerEnumerator(),
+        module=rdMolStandardize,
+        metals=rdMolStandardize.MetalDisconnector(),
+        normaliser=rdMolStandardize.Normalizer(),
+        acids=rdMolStandardize.Reionizer(),
+        uncharger=rdMolStandardize.Uncharger(),
+        tautomers=rdMolStandardize.TautomerEnumerator(),
     )
