@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,10 @@ class _Columns:
     group: str | None
     split: str | None
     time: str | None
+
+
+_CHARGED = re.compile(r"\[[^\[\]]*[+-][^\[\]]*\]")
+"""Atoms of a SMILES that are written with a charge."""
 
 
 def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequence[str] = ()) -> Dataset:
@@ -75,8 +80,10 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     extra: dict[str, npt.NDArray[Any]] = {"censoring": censoring[rows]} if censoring.any() else {}
     if columns.time:
         extra["time"] = read_times(table[columns.time].iloc[rows], where)
+    cases = Molecules([ids[i] for i in rows], [found[i] for i in rows], options.standard, cohorts)
+    extra["written"] = _written(table[columns.smiles].iloc[rows], cases)
     dataset = Dataset(
-        Molecules([ids[i] for i in rows], [found[i] for i in rows], options.standard, cohorts),
+        cases,
         values[rows],
         names=tuple(measured),
         kinds=kinds,
@@ -184,6 +191,19 @@ def _read_structures(values: pd.Series, options: ActivityOptions, context: Conte
     for part in context.progress.track(parts, "reading molecules", len(parts)):
         found += read_structures(part, options.standard)
     return found
+
+
+def _written(structures: pd.Series, cases: Molecules) -> npt.NDArray[np.float64]:
+    """Return (n,) how many charges and further fragments were written that the standard form does not have.
+
+    Which is how it was drawn and not what it is: a source that draws salts and another that does not can be told by it.
+    """
+    found = []
+    for value, mol in zip(structures, cases.mols(), strict=True):
+        text = value if isinstance(value, str) else ""
+        charges = sum(atom.GetFormalCharge() != 0 for atom in mol.GetAtoms())
+        found.append(max(0, len(_CHARGED.findall(text)) - charges) + text.count("."))
+    return np.array(found, dtype=np.float64)
 
 
 def _measure(

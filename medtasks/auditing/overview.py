@@ -120,6 +120,7 @@ def _molecules(subject: Subject, cases: Molecules) -> Iterator[Finding]:
     yield from molecules.measurements(subject)
     told = molecules.properties(cases)
     yield from molecules.by_property(subject, told)
+    yield from molecules.by_writing(subject)
     if subject.own:
         for one in shift.shifts(subject, molecules.shift_columns(cases, told)):
             yield replace(one, severity="note", advice="as it should be where the parts hold different scaffolds: the "

@@ -83,6 +83,21 @@ def test_heavier_actives_are_told_of(chosen: list[str]) -> None:
     assert not any(one.check == "leaks" for one in clean)
 
 
+def test_classes_that_are_written_differently_are_told_of(chosen: list[str]) -> None:
+    active = (np.arange(80) % 2).astype(float)
+    salts = [text if hit else f"{text}.Cl" for text, hit in zip(chosen, active, strict=True)]
+    found = {}
+    for name, texts in (("drawn alike", chosen), ("drawn as salts", salts)):
+        table = pd.DataFrame({"smiles": texts, "active": active})
+        found[name] = [
+            one.title
+            for one in medtasks.audit("activity", table, target="active", smiles="smiles").findings
+            if one.check == "leaks"
+        ]
+    assert not any("written" in title for title in found["drawn alike"])
+    assert [title for title in found["drawn as salts"] if title.startswith("How structures are written")]
+
+
 def test_bounds_without_a_sign_and_values_far_outside(chosen: list[str], values: np.ndarray) -> None:
     assert audit(molecule_set(chosen, values)) == ()
     floor = np.where(np.arange(80) % 2, 3.0, values)
