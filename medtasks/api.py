@@ -51,6 +51,7 @@ def run(
     test: float = 0.2,
     valid: float = 0.15,
     folds: int = 0,
+    repeats: int = 1,
     minutes: float | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -70,7 +71,7 @@ def run(
         As `models` lists it; the task's default for the kind of cases where None.
     config
         The model's hyper-parameters.
-    seed, device, test, valid, folds, minutes
+    seed, device, test, valid, folds, repeats, minutes
         See `medtasks.settings.Settings`.
     resume
         Go on with an interrupted run of the same settings, data and ``out``.
@@ -103,6 +104,7 @@ def run(
         "test": test,
         "valid": valid,
         "folds": folds,
+        "repeats": repeats,
         "minutes": minutes,
         "out": None if out is None else str(out),
     }
@@ -237,7 +239,7 @@ def evaluate(
         baseline,
         _explainer(predictor, dataset.cases, context),
         validity=validity,
-        subgroups=tuple(subgroups.measure(task, dataset, answers, getattr(chosen, "subgroups", ()), seed)),
+        subgroups=tuple(subgroups.measure(task, dataset, answers, chosen, seed)),
     )
     if out is not None:
         summary["report"] = str(_write(Path(out), predictor, judged, summary))

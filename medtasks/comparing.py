@@ -19,23 +19,17 @@ from medtasks.compared import FILES, Compared, Failure
 from medtasks.dataset import Dataset
 from medtasks.errors import MedtasksError, UsageError, suggest
 from medtasks.evaluation import compare as statistics
-from medtasks.evaluation import metrics
-from medtasks.evaluation.bootstrap import Measure, points_only
+from medtasks.evaluation.bootstrap import Measure
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.journal import Done, Journal
 from medtasks.model import Context, Model, Progress, check_device, configure, model_class
 from medtasks.preparing import Prepared, answering, choose_model, gather
 from medtasks.settings import Settings, resolve
 from medtasks.task import Task
-from medtasks.training import fit
+from medtasks.training import fit, points
 
 MOST_REPEATS = 100
 """More repeats are a mistake: past ten, the overlap of training sets leaves nothing to gain."""
-SHARES = frozenset(metrics.ORDER) - {"brier", "log_loss"} | {
-    "bedroc", "coverage", "ddi_rate", "ddi_rate_per_patient", "jaccard", "jaccard_unrestricted", "prauc", "recommended",
-    "within_20pct",
-}  # fmt: skip
-"""Measures that lie between 0 and 1, and so do the intervals of their means."""
 
 
 @dataclass(frozen=True)
@@ -279,9 +273,8 @@ def _fit_one(prepared: Prepared, fold: Fold, context: Context) -> dict[str, Any]
     test = data.take(fold.test)
     answers = predictor.answer(test.cases, context=context)
     seconds = time.time() - start
-    with points_only():
-        found = prepared.task.evaluate(test, answers, prepared.settings.seed).overall.values
-    values = {name: float(value) if np.isfinite(value) else None for name, value in found.items()}
+    found = points(prepared, test, answers)
+    values = {name: value if np.isfinite(value) else None for name, value in found.items()}
     return {"values": values, "seconds": seconds, "device": context.used.get("device", "cpu")}
 
 
@@ -311,7 +304,7 @@ def _compared(
         return {name: np.array(column, dtype=np.float64) for name, column in found.items()}  # None becomes NaN
 
     comparison = statistics.compare(
-        values(headline), ratio, lower_is_better=headline in outcome.LOWER_IS_BETTER, limits=_limits(headline)
+        values(headline), ratio, lower_is_better=headline in outcome.LOWER_IS_BETTER, limits=outcome.limits(headline)
     )
     others = dict.fromkeys(key for one in done.values() for key in one["values"] if key != headline)
     notes = entrants.notes
@@ -335,12 +328,8 @@ def _compared(
         "seconds": round(time.time() - start, 1),
         "notes": list(notes),
     }
-    further = {measure: _means(values(measure), ratio, _limits(measure)) for measure in others}
+    further = {measure: _means(values(measure), ratio, outcome.limits(measure)) for measure in others}
     return Compared(headline, comparison, further, _table(done), failures, facts)
-
-
-def _limits(measure: str) -> tuple[float, float]:
-    return (0.0, 1.0) if measure in SHARES else (-np.inf, np.inf)
 
 
 def _means(values: Mapping[str, Any], ratio: float, limits: tuple[float, float]) -> dict[str, Measure]:

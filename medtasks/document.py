@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medtasks import auditing, fields, outcome, subgroups, trusting
+from medtasks import auditing, fields, outcome, repeated, subgroups, trusting
 from medtasks.cases import Records
 from medtasks.dataset import Dataset
 from medtasks.evaluation.splits import Fold
@@ -63,6 +63,7 @@ def render(page: Page, *, public: bool = False) -> str:
     """Return the report as HTML; ``public`` leaves out what shows single cases."""
     sections = [
         *page.results,
+        *repeated.section(page.judged.repeated),
         *page.trust,
         *subgroups.section(page.judged.subgroups, page.task.headline(page.judged.data)),
         _data(page, public),

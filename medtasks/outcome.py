@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from medtasks.evaluation import metrics, regression
 from medtasks.evaluation.bootstrap import Measure, decimals
 from medtasks.report.blocks import Block, Table, Text
@@ -82,6 +84,12 @@ LOWER_IS_BETTER = metrics.LOWER_IS_BETTER | regression.LOWER_IS_BETTER | {
     "pehe", "interval_width", "set_size", "ddi_rate", "ddi_rate_per_patient",
 }  # fmt: skip
 
+SHARES = frozenset(metrics.ORDER) - {"brier", "log_loss"} | {
+    "bedroc", "coverage", "ddi_rate", "ddi_rate_per_patient", "jaccard", "jaccard_unrestricted", "prauc", "recommended",
+    "within_20pct",
+}  # fmt: skip
+"""Measures that lie between 0 and 1, and so do the intervals of their means."""
+
 
 def blocks(judged: Judged, headline: str, unit: str, remark: str = "") -> list[Block]:
     """Return the table of all measures beside the baseline's, and the verdict on the headline.
@@ -112,6 +120,11 @@ def blocks(judged: Judged, headline: str, unit: str, remark: str = "") -> list[B
 def label(name: str) -> str:
     """Return a measure's name as a reader knows it."""
     return SHORT.get(name, name.replace("_", " ").capitalize())
+
+
+def limits(name: str) -> tuple[float, float]:
+    """Return the least and the most that a measure can be."""
+    return (0.0, 1.0) if name in SHARES else (-np.inf, np.inf)
 
 
 def verdict(gain: Measure | None, name: str) -> str:

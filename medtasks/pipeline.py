@@ -21,11 +21,13 @@ from medtasks import bundle, record, registry, subgroups
 from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
 from medtasks.evaluation.shift import Validity
+from medtasks.guarding import aside
 from medtasks.model import Context, Progress, model_class
 from medtasks.predictor import Predictor
 from medtasks.preparing import Prepared
+from medtasks.repeated import Repeated, summarise
 from medtasks.task import Evaluation, Judged
-from medtasks.training import Answered, cross_fit, deploy, fitted
+from medtasks.training import Answered, cross_fit, deploy, fitted, repeat
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,11 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         base = cross_fit(floor, quiet, trust=False)
         answered = cross_fit(prepared, context)
         predictor = replace(deploy(prepared, answered, context), baseline=deploy(floor, base, quiet, trust=False))
+        again = _repeated(prepared, (floor, base, quiet), (prepared, answered, context))
         context.progress.note("judging and writing the report")
         task = prepared.task
         evaluation = task.evaluate(answered.data, answered.answers, settings.seed)
         baseline = task.evaluate(base.data, base.answers, settings.seed)
-        asked = getattr(prepared.options, "subgroups", ())
         validity = _validity(prepared, predictor, context)
         seconds = time.time() - start
         predictor = replace(predictor, facts=record.facts(prepared, context, seconds, evaluation, baseline, validity))
@@ -102,11 +104,23 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             _explainer(prepared, answered, context),
             _learnt(prepared, answered),
             validity,
-            tuple(subgroups.measure(task, answered.data, answered.answers, asked, settings.seed)),
+            tuple(subgroups.measure(task, answered.data, answered.answers, prepared.options, settings.seed)),
+            again,
         )
         summary = record.summary(prepared, folder, judged, predictor.facts, seconds)
         record.write(folder, prepared, predictor, answered, judged, summary)
     return Run(folder, predictor, evaluation, baseline, summary)
+
+
+def _repeated(
+    prepared: Prepared, baseline: tuple[Prepared, Answered, Context], model: tuple[Prepared, Answered, Context]
+) -> tuple[Repeated, ...]:
+    """Deal and fit again where the settings say so; nothing where they do not."""
+    if prepared.settings.repeats == 1:
+        return ()
+    floor, ours = repeat(*baseline, trust=False), repeat(*model)
+    ratio = float(np.mean([len(fold.test) / (len(fold.train) + len(fold.valid)) for fold in prepared.folds]))
+    return summarise(ours, floor, ratio)
 
 
 def check_out(prepared: Prepared) -> None:
@@ -147,7 +161,7 @@ def _validity(prepared: Prepared, predictor: Predictor, context: Context) -> Val
     if predictor.trust is None or len(prepared.folds) > 1:
         return None
     valid, test = (prepared.dataset.take(rows) for rows in (prepared.folds[0].valid, prepared.folds[0].test))
-    with registry.aside():
+    with aside():
         return predictor.trust.alike(predictor.model, valid, test, context)
 
 

@@ -15,6 +15,7 @@ from medtasks.cases import Schema, Source
 from medtasks.dataset import SPLITS, Dataset, NamedDataset
 from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.splits import Fold, Plan
+from medtasks.guarding import aside
 from medtasks.model import Context, Model, Progress, check_device, checked, configure, model_class
 from medtasks.settings import Settings
 from medtasks.task import Task, load_task
@@ -57,6 +58,11 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
     config = configure(model, settings.set, model_id)
     plan = Plan(settings.test, settings.valid, settings.folds)
     folds = tuple(task.split(dataset, plan, options, settings.seed))
+    if settings.repeats > 1 and len(folds) == 1:
+        raise UsageError(
+            "one hold-out is not repeated: its test part says what it can",
+            hint=f"ask for cross-validation too, as in --folds 5 --repeats {settings.repeats}",
+        )
     settings = settings.model_copy(update={"model": model_id, "data": settings.data or source})
     return Prepared(settings, task, options, dataset, folds, model, model_id, config)
 
@@ -136,7 +142,9 @@ def read(
         )
     loader = named_dataset(known[name])
     cache = Path(platformdirs.user_cache_dir("medtasks"))
-    return task.adapt(loader().load(variant or None, cache=cache, seed=seed), options)
+    with aside():
+        data = loader().load(variant or None, cache=cache, seed=seed)
+    return task.adapt(data, options)
 
 
 def named_dataset(name: str) -> type[NamedDataset]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medtasks import bundle, card, document, registry
+from medtasks import bundle, card, document, registry, repeated
 from medtasks.dataset import Dataset
 from medtasks.evaluation.shift import Validity
 from medtasks.model import Context
@@ -56,7 +56,7 @@ def write(
         text = card.render(predictor, data, judged, prepared.parts, len(folds))
         (fresh / "card.md").write_text(text, encoding="utf-8")
         bundle.save(predictor, fresh / "bundle", report=document.render(page, public=True), card=text)
-        metrics = {key: told[key] for key in ("n", "metrics", "targets", "baseline")}
+        metrics = {key: told[key] for key in ("n", "metrics", "targets", "baseline", "repeated") if key in told}
         bundle.write_json(fresh / "metrics.json", metrics)
         bundle.write_json(fresh / RECORD, {**told, "settings": settings, "facts": dict(predictor.facts)})
         write_settings(repeatable, fresh / "config.toml")
@@ -95,6 +95,7 @@ def facts(
         "seed": prepared.settings.seed,
         "used": {"device": "cpu", **context.used},
         "seconds": round(seconds, 1),
+        "plugin": registry.find("model", prepared.model_id).distribution,
         "versions": versions(prepared.model_id),
         "judged": judged,
         "validity": validity.as_json() if validity else None,
@@ -126,6 +127,7 @@ def summary(
         **judged.evaluation.as_json(),
         **({"subgroups": groups} if groups else {}),
         "baseline": judged.baseline.as_json()["metrics"],
+        **({"repeated": repeated.as_json(judged.repeated)} if judged.repeated else {}),
         "validity": facts["validity"],
         "bundle": str(folder / "bundle"),
         "report": str(folder / "report.html"),

@@ -38,6 +38,9 @@ class Settings(Config):
     """Share of the cases kept for validation."""
     folds: int = pydantic.Field(default=0, ge=0, le=50)
     """1 for one hold-out, 2 or more for cross-validation; 0 lets the task choose."""
+    repeats: int = pydantic.Field(default=1, ge=1, le=100)
+    """How often cross-validation deals the cases into folds anew, with seed, seed + 1 and so on; the mean and the
+    spread over all folds are told beside the result, which is that of the first."""
     minutes: float | None = pydantic.Field(default=None, gt=0)
     """Time after which training should end with the best it has."""
 

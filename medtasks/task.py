@@ -133,7 +133,8 @@ class Judged:
     same cases judged for the baseline, ``explain`` explains rows of ``data`` for given classes or targets
     (None where the model cannot), ``learnt`` says for each model that answered which rows of ``data`` those are and
     what it was made from (empty where that is not at hand), ``validity`` whether ``data`` are like the cases that sets
-    and intervals were calibrated on, ``subgroups`` the measures of each (`medtasks.subgroups.Subgroup`).
+    and intervals were calibrated on, ``subgroups`` the measures of each (`medtasks.subgroups.Subgroup`), ``repeated``
+    those of repeated cross-validation (`medtasks.repeated.Repeated`).
     """
 
     data: Dataset
@@ -145,6 +146,7 @@ class Judged:
     learnt: tuple[tuple[npt.NDArray[np.int64], Dataset], ...] = ()
     validity: Validity | None = None
     subgroups: tuple[Any, ...] = ()
+    repeated: tuple[Any, ...] = ()
 
 
 class Task(ABC):

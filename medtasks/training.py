@@ -13,10 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.dataset import Dataset
+from medtasks.evaluation.bootstrap import points_only
+from medtasks.evaluation.splits import Plan
+from medtasks.guarding import aside
 from medtasks.model import Context, Model
 from medtasks.predictor import Predictor, stacked
 from medtasks.preparing import Prepared
-from medtasks.registry import aside
 from medtasks.task import Outputs
 from medtasks.trust import Trust
 
@@ -82,7 +84,7 @@ def _with_trust(
 
 def fitted(checkpoint: Path) -> int:
     """Count the models that an interrupted run has kept whole."""
-    return len(list(checkpoint.glob(f"*/{FITTED}")))
+    return sum(len(list(checkpoint.glob(f"{depth}{FITTED}"))) for depth in ("*/", "repeat-*/*/"))
 
 
 def _keep(model: Model, place: Path, context: Context) -> None:
@@ -125,6 +127,46 @@ def cross_fit(prepared: Prepared, context: Context, *, trust: bool = True) -> An
     return Answered(
         data.take(rows), np.concatenate(raw), pd.concat(answers, ignore_index=True), numbers, tuple(predictors)
     )
+
+
+def repeat(
+    prepared: Prepared, first: Answered, context: Context, *, trust: bool = True
+) -> list[list[dict[str, float]]]:
+    """Deal the cases into folds anew as often as the settings say, and fit on each.
+
+    Parameters
+    ----------
+    first
+        The answers of the first repeat, which `prepared` holds the folds of.
+
+    Returns
+    -------
+    list
+        For each repeat the measures of each fold, on its test part alone.
+    """
+    settings, task = prepared.settings, prepared.task
+    plan = Plan(settings.test, settings.valid, len(prepared.folds))
+    found = [_points_of_folds(prepared, first)]
+    for number in context.progress.track(range(1, settings.repeats), "repeats", settings.repeats - 1):
+        folds = task.split(prepared.dataset, plan, prepared.options, settings.seed + number)
+        again = replace(prepared, folds=tuple(folds))
+        inner = replace(_inside(context, f"repeat-{number}"), seed=context.seed + number)
+        found.append(_points_of_folds(again, cross_fit(again, inner, trust=trust)))
+    return found
+
+
+def points(prepared: Prepared, data: Dataset, answers: pd.DataFrame) -> dict[str, float]:
+    """Return the measures of answers without intervals, NaN where one is not defined."""
+    with points_only():
+        found = prepared.task.evaluate(data, answers, prepared.settings.seed).overall.values
+    return {name: float(value) for name, value in found.items()}
+
+
+def _points_of_folds(prepared: Prepared, answered: Answered) -> list[dict[str, float]]:
+    rows = [np.flatnonzero(answered.fold_of == number) for number in range(len(prepared.folds))]
+    return [
+        points(prepared, answered.data.take(own), answered.answers.iloc[own].reset_index(drop=True)) for own in rows
+    ]
 
 
 def deploy(prepared: Prepared, answered: Answered, context: Context, *, trust: bool = True) -> Predictor:

@@ -41,6 +41,9 @@ class ActivityOptions(Config):
     `ug/mL` or `mg/L`."""
     level: float = pydantic.Field(default=0.9, gt=0.5, lt=1)
     """The share of new cases whose prediction sets and intervals are to hold the truth."""
+    within: str | None = None
+    """A column (assay, series) within whose groups intervals and prediction sets are calibrated, so that they hold in
+    every one."""
     per_class: bool = False
     """Calibrate prediction sets within each class, so that they hold in the rare one too."""
     name_nearest: bool = True

@@ -36,7 +36,7 @@ class Nearest:
 
 def nearest(molecules: Molecules, known: Molecules) -> Nearest:
     """Find for each molecule the most similar of those ``known``, of which there is at least one."""
-    similarity, place = Neighbours.of(list(known.mols()), known.smiles()).nearest(list(molecules.mols()))
+    similarity, place = Neighbours.of(known, known.smiles()).nearest(molecules)
     return Nearest(similarity, place)
 
 
@@ -81,8 +81,8 @@ def _alike(molecules: Molecules) -> list[npt.NDArray[np.int64]]:
     found = []
     for row, one in enumerate(whole):
         same = np.array(BulkTanimotoSimilarity(one, whole)) >= CLIFF_SIMILARITY
-        if ringed[row]:
-            same[np.concatenate([members[core] for core in near[own[row]]])] = True
+        for core in near[own[row]] if ringed[row] else ():
+            same[members[core]] = True
         same[row] = False
         found.append(np.flatnonzero(same))
     return found

@@ -59,7 +59,7 @@ class Features:
         """
         if self.columns is None:
             assert isinstance(cases, Molecules)
-            return np.log1p(count_substructures(cases.mols(), WIDTH).astype(np.float64))
+            return np.log1p(count_substructures(cases, WIDTH).astype(np.float64))
         assert isinstance(cases, Records)
         return self.columns.transform(cases)
 

@@ -56,7 +56,7 @@ def properties(molecules: Molecules) -> Values:
 
 def shift_columns(molecules: Molecules, told: Values) -> Values:
     """Return (n, d): the logarithm of how often each substructure occurs, and the ``told`` properties."""
-    return np.column_stack([np.log1p(count_substructures(molecules.mols(), COLUMNS).astype(np.float64)), told])
+    return np.column_stack([np.log1p(count_substructures(molecules, COLUMNS).astype(np.float64)), told])
 
 
 def by_property(subject: Subject, told: Values) -> list[Finding]:

@@ -42,7 +42,7 @@ class Describer:
             assert self.encoder is not None
             return self.encoder.transform(cases)
         if isinstance(cases, Molecules):
-            return count_substructures(cases.mols(), WIDTH).astype(np.float64)
+            return count_substructures(cases, WIDTH).astype(np.float64)
         assert isinstance(cases, Images)
         return np.concatenate([_pictures(part.load((SIDE, SIDE), 1)[..., 0]) for part in cases.chunks()])
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.base import Cases, Reading, Schema, Source
+from medtasks.cases.columns import COHORT, cohorts_in
 from medtasks.cases.molecule_files import NAME, STRUCTURE, iterate_molecules, name_column, structure_column
 from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read_mol, read_smiles, smiles, version
 from medtasks.errors import DataError, suggest
 
 CHUNK = 2048
-"""Molecules read and answered at a time: a few megabytes."""
+"""Molecules read and answered at a time: a few megabytes, some thirty with what `Molecules.once` keeps of them."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Molecules(Cases):
@@ -31,6 +35,8 @@ class Molecules(Cases):
         One ``Mol.ToBinary()`` per molecule.
     standard
         The standard form that they were brought to.
+    cohorts
+        The group of each that sets and intervals are calibrated within (an assay, a series), if there is one.
 
     Examples
     --------
@@ -42,13 +48,18 @@ class Molecules(Cases):
     kind: ClassVar[str] = "molecules"
 
     def __init__(
-        self, ids: Sequence[str] | npt.NDArray[Any], binaries: Sequence[bytes], standard: Standard | None = None
+        self,
+        ids: Sequence[str] | npt.NDArray[Any],
+        binaries: Sequence[bytes],
+        standard: Standard | None = None,
+        cohorts: Sequence[str | None] | npt.NDArray[Any] | None = None,
     ) -> None:
-        super().__init__(ids)
+        super().__init__(ids, cohorts)
         if len(ids) != len(binaries):
             raise ValueError(f"{len(ids)} ids for {len(binaries)} molecules")
         self.binaries = tuple(binaries)
         self.standard = standard or Standard()
+        self._kept: dict[Any, Any] = {}
 
     @classmethod
     def from_smiles(
@@ -72,11 +83,15 @@ class Molecules(Cases):
 
     def take(self, rows: npt.NDArray[np.int64]) -> Self:
         """Return the given molecules, in the given order."""
-        return type(self)(self.ids[rows], [self.binaries[i] for i in rows], self.standard)
+        cohorts = None if self.cohorts is None else self.cohorts[rows]
+        return type(self)(self.ids[rows], [self.binaries[i] for i in rows], self.standard, cohorts)
 
     def join(self, other: Self) -> Self:
         """Return these molecules with those of ``other`` behind them."""
-        return type(self)(np.concatenate([self.ids, other.ids]), self.binaries + other.binaries, self.standard)
+        cohorts = None
+        if self.cohorts is not None and other.cohorts is not None:
+            cohorts = np.concatenate([self.cohorts, other.cohorts])
+        return type(self)(np.concatenate([self.ids, other.ids]), self.binaries + other.binaries, self.standard, cohorts)
 
     def mol(self, row: int) -> Mol:
         """Return one molecule as RDKit's ``Mol``."""
@@ -85,8 +100,30 @@ class Molecules(Cases):
         return Chem.Mol(self.binaries[row])
 
     def mols(self) -> Iterator[Mol]:
-        """Yield every molecule as RDKit's ``Mol``, in order."""
-        return (self.mol(row) for row in range(len(self)))
+        """Yield every molecule as RDKit's ``Mol``, in order; of a chunk always the same, not to be changed."""
+        if len(self) > CHUNK:
+            return map(self.mol, range(len(self)))
+        return iter(self.once(_unpacked))
+
+    def once(self, work: Callable[Concatenate[Self, P], T], *given: P.args, **named: P.kwargs) -> T:
+        """Return ``work(self, ...)``, which is done once for a chunk (at most `CHUNK` molecules) and kept with it.
+
+        So the members of a blend and the applicability domain share what they compute of the same molecules. Nobody
+        may change what is returned.
+
+        Examples
+        --------
+        >>> Molecules.from_smiles(["CCO", "C"]).once(lambda molecules, atom: atom in molecules.smiles()[0], "O")
+        True
+        """
+        key = (work, given, tuple(named.items()))
+        if key in self._kept:
+            found: T = self._kept[key]
+            return found
+        found = work(self, *given, **named)
+        if len(self) <= CHUNK:
+            self._kept[key] = found
+        return found
 
     def smiles(self) -> list[str]:
         """Return the canonical SMILES of each molecule."""
@@ -108,12 +145,13 @@ class Molecules(Cases):
 
     @classmethod
     def pieces(cls, source: Source | Sequence[Any], schema: Schema, *, chunk: int = CHUNK) -> Iterator[pd.DataFrame]:
-        """Yield a source in pieces, nothing parsed: tables of structure and name.
+        """Yield a source in pieces, nothing parsed: tables of structure, name and, if the schema asks, cohort.
 
         Raises
         ------
         DataError
-            If the source as a whole cannot be read, or has no column with structures.
+            If the source as a whole cannot be read, has no column with structures, or is a file or table without that
+            of cohorts.
         """
         where = "the table" if isinstance(source, pd.DataFrame) else str(source)
         start = 0
@@ -125,7 +163,10 @@ class Molecules(Cases):
                     f"{where} has no column {wanted!r} with structures", hint=suggest(wanted, map(str, part.columns))
                 )
             names = names_of(part, name_column(part, schema.get("id")), start)
-            yield pd.DataFrame({STRUCTURE: part[column].to_numpy(), NAME: names}, dtype=object)
+            found: dict[str, Any] = {STRUCTURE: part[column].to_numpy(), NAME: names}
+            if schema.get("cohort") and isinstance(source, (str, Path, pd.DataFrame)):  # a list has no columns
+                found[COHORT] = cohorts_in(part, schema["cohort"], where)
+            yield pd.DataFrame(found, dtype=object)
             start += len(part)
 
     @classmethod
@@ -134,10 +175,17 @@ class Molecules(Cases):
     ) -> Reading[Self]:
         """Read one of the `pieces`; ``tick`` is told the place of each row before it is parsed."""
         standard, ids = Standard(**schema["standard"]), piece[NAME].tolist()
-        found = read_structures(piece[STRUCTURE], standard, tick)
-        valid = [(name, item) for name, item in zip(ids, found, strict=True) if isinstance(item, bytes)]
-        cases = cls([name for name, _ in valid], [item for _, item in valid], standard) if valid else None
-        return Reading(tuple(ids), tuple(None if isinstance(item, bytes) else item for item in found), cases)
+        found = list(_read(piece[STRUCTURE], standard, tick))
+        errors = tuple(item if isinstance(item, str) else None for item in found)
+        rows = [row for row, error in enumerate(errors) if error is None]
+        if not rows:
+            return Reading(tuple(ids), errors, None)
+        mols: list[Mol] = [found[row] for row in rows]
+        groups = None if COHORT not in piece else [piece[COHORT].iloc[row] for row in rows]
+        cases = cls([ids[row] for row in rows], [mol.ToBinary() for mol in mols], standard, groups)
+        if len(cases) <= CHUNK:
+            cases._kept[_unpacked, (), ()] = mols
+        return Reading(tuple(ids), errors, cases)
 
 
 def parts_of(source: Source | Sequence[Any], chunk: int = CHUNK) -> Iterator[pd.DataFrame]:
@@ -169,17 +217,24 @@ def read_structures(
     values: Iterable[Any], standard: Standard, tick: Callable[[int], None] | None = None
 ) -> list[bytes | str]:
     """Read structures (SMILES or RDKit molecules): the binary form of each, or why it cannot be used."""
-    found: list[bytes | str] = []
+    found = _read(values, standard, tick)
+    return [item if isinstance(item, str) else item.ToBinary() for item in found]
+
+
+def _read(values: Iterable[Any], standard: Standard, tick: Callable[[int], None] | None) -> Iterator[Mol | str]:
+    """Yield each structure's molecule, or why it cannot be used."""
     with quiet():
         for row, value in enumerate(values):
             if tick is not None:
                 tick(row)
             try:
-                mol = read_smiles(value.strip(), standard) if isinstance(value, str) else _given(value, standard)
-                found.append(mol.ToBinary())
+                yield read_smiles(value.strip(), standard) if isinstance(value, str) else _given(value, standard)
             except StructureError as error:
-                found.append(str(error))
-    return found
+                yield str(error)
+
+
+def _unpacked(molecules: Molecules) -> list[Mol]:
+    return [molecules.mol(row) for row in range(len(molecules))]
 
 
 def _given(value: Any, standard: Standard) -> Mol:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medtasks.cases.fingerprints import RADIUS, circular_substructures
+from medtasks.cases.molecules import Molecules
+
 Values = npt.NDArray[np.float64]
 BITS = 2048
-RADIUS = 2
-"""Bonds around each atom: ECFP4 (Rogers & Hahn 2010, doi:10.1021/ci100050t)."""
+AT_ONCE = 2_000_000
+"""Pairs of molecules compared at a time: 16 MB of similarities."""
 
 
 @dataclass(frozen=True)
@@ -21,43 +25,64 @@ class Neighbours:
 
     Attributes
     ----------
-    prints : n fingerprints of RDKit
+    prints : (n, 256) the bits of each, packed
     names : n names, such as SMILES
     """
 
-    prints: Sequence[Any]
+    prints: npt.NDArray[np.uint8]
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, mols: Sequence[Any], names: Sequence[str]) -> Neighbours:
-        """Make fingerprints of RDKit molecules."""
-        return cls(fingerprints(mols), tuple(names))
+    def of(cls, molecules: Molecules, names: Sequence[str]) -> Neighbours:
+        """Make fingerprints of molecules."""
+        bits = np.zeros((len(molecules), BITS), dtype=bool)
+        bits[_bits(molecules).nonzero()] = True
+        return cls(np.packbits(bits, axis=1, bitorder="little"), tuple(names))
 
-    def nearest(self, mols: Sequence[Any]) -> tuple[Values, npt.NDArray[np.int64]]:
-        """Return (m,) Tanimoto similarities to the most similar of at least one known molecule, and (m,) its places."""
-        from rdkit.DataStructs import BulkTanimotoSimilarity
+    def nearest(self, molecules: Molecules) -> tuple[Values, npt.NDArray[np.int64]]:
+        """Return (m,) Tanimoto similarities to the most similar of at least one known molecule, and (m,) its places.
 
-        similarity, place = np.zeros(len(mols)), np.zeros(len(mols), dtype=np.int64)
-        for row, one in enumerate(fingerprints(mols)):
-            found = np.array(BulkTanimotoSimilarity(one, self.prints))
-            place[row] = int(found.argmax())
-            similarity[row] = found[place[row]]
+        Of equally similar ones the first. The bits that two molecules share are counted by a product of sparse
+        matrices, which looks at no pair of molecules that share none.
+        """
+        new, (known, sizes) = _bits(molecules), self._known
+        similarity, place = np.zeros(len(molecules)), np.zeros(len(molecules), dtype=np.int64)
+        step = max(1, AT_ONCE // len(sizes))
+        for start in range(0, len(molecules), step):
+            some = new[start : start + step]
+            shared = (some @ known).toarray()
+            found = shared / (np.diff(some.indptr)[:, None] + sizes - shared)
+            place[start : start + step] = best = found.argmax(axis=1)
+            similarity[start : start + step] = found[np.arange(len(best)), best]
         return similarity, place
+
+    @functools.cached_property
+    def _known(self) -> tuple[Any, npt.NDArray[np.int64]]:
+        """The bits as a sparse matrix (2048, n), and the number of each molecule's."""
+        from scipy.sparse import csr_matrix
+
+        row, bit = np.nonzero(np.unpackbits(self.prints, axis=1, bitorder="little"))
+        shape = (BITS, len(self.prints))
+        return csr_matrix((np.ones(len(row)), (bit, row)), shape=shape), np.bincount(row, minlength=shape[1])
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return fingerprints (n, 256) and names as arrays for an ``.npz`` file."""
-        from rdkit.DataStructs import BitVectToFPSText
-
-        rows = [np.frombuffer(bytes.fromhex(BitVectToFPSText(one)), dtype=np.uint8) for one in self.prints]
-        return {"prints": np.array(rows, dtype=np.uint8), "names": np.array(self.names, dtype=np.str_)}
+        return {"prints": self.prints, "names": np.array(self.names, dtype=np.str_)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Neighbours:
         """Rebuild them from `to_arrays`."""
-        from rdkit.DataStructs import CreateFromFPSText
+        return cls(arrays["prints"], tuple(map(str, arrays["names"])))
 
-        prints = [CreateFromFPSText(row.tobytes().hex()) for row in arrays["prints"]]
-        return cls(prints, tuple(map(str, arrays["names"])))
+
+def _bits(molecules: Molecules) -> Any:
+    """Return (n, 2048) ECFP4 as a sparse matrix of zeros and ones."""
+    from scipy.sparse import csr_matrix
+
+    found = circular_substructures(molecules)
+    cells = np.unique(found.rows * BITS + found.keys % BITS)
+    shape = (len(molecules), BITS)
+    return csr_matrix((np.ones(len(cells)), (cells // BITS, cells % BITS)), shape=shape)
 
 
 def fingerprints(mols: Sequence[Any]) -> list[Any]:

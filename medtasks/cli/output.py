@@ -33,12 +33,25 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         typer.echo("  ".join(cells).rstrip())
 
 
+OTHERS = ("baseline", "difference")
+
+
 def measures(ours: Mapping[str, Any], baseline: Mapping[str, Any]) -> None:
     """Print measures, as the JSON object holds them, beside the baseline's."""
     rows = [
         [name, _measure(found), _measure(baseline[name]) if name in baseline else ""] for name, found in ours.items()
     ]
     table(["measure", "model (95 % interval)", "baseline"], rows)
+
+
+def repeated(found: Mapping[str, Any]) -> None:
+    """Print what repeated cross-validation says."""
+    rows = [
+        [name, _measure(one), f"{one['sd']:.3g}", *(_measure(one[key]) if one[key] else "" for key in OTHERS)]
+        for name, one in found["metrics"].items()
+    ]
+    heading = f"mean over {found['repeats']} x {found['folds']} folds (95 % interval)"
+    table(["measure", heading, "SD of folds", *OTHERS], rows)
 
 
 def validity(found: Mapping[str, Any] | None) -> None:

@@ -57,6 +57,9 @@ def run(  # one parameter per option: that is how typer reads a command
     test: Annotated[float | None, typer.Option(help="Share of the cases kept for the test.")] = None,
     valid: Annotated[float | None, typer.Option(help="Share of the cases kept for validation.")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds of cross-validation; 1 for one hold-out.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="How often cross-validation deals the cases anew, for mean and spread.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time after which training should end.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings from a TOML file; options given here win.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
@@ -84,6 +87,7 @@ def run(  # one parameter per option: that is how typer reads a command
         "test": test,
         "valid": valid,
         "folds": folds,
+        "repeats": repeats,
         "minutes": minutes,
     }
     values |= {key: value for key, value in given.items() if value is not None}
@@ -155,6 +159,8 @@ def _tell(done: Any, task: str, prepared: Any) -> None:
         f"on {summary['device']}"
     )
     output.measures(summary["metrics"], summary["baseline"])
+    if "repeated" in summary:
+        output.repeated(summary["repeated"])
     asked = prepared.settings.minutes
     if asked and summary["seconds"] > 60 * asked:
         output.note(

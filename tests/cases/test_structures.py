@@ -6,9 +6,15 @@ import random
 
 import pytest
 
-from medtasks.cases.structures import Standard, StructureError, is_plain, quiet, read_smiles, smiles, standardise
+from medtasks.cases.structures import Standard, StructureError, is_clean, quiet, read_smiles, smiles, standardise
 
 PLAIN = Standard()
+CLEAN = ("O=[N+]([O-])c1ccccc1", "CN=[N+]=[N-]", "C[N+](C)(C)CCO", "COP(=O)(OC)OC", "CC(=O)O.NCCO", "C[Si](C)(C)C.O")
+DIRTY = (
+    "CC(=O)[O-].[Na+]", "CS(=O)CC(=O)[O-]", "C[NH+](C)CC([O-])=O", "[NaH].OC(=O)CS(=O)(=O)O", "C[Sn](C)(C)c1ccccc1",
+    "C[n+]1ccccc1.[I-]", "CC[O-].[Na+].[Cl-]", "[O-][n+]1ccccc1C(=O)[O-].[K+]", "[2H]C([2H])([2H])S(C)=O", "CN(=O)=O",
+    "CC1(C)C=N[N+]2(C)C3C=CC(CC3)C12.[I-]", "O=[As]1(c2ccccc2)c2ccccc2Oc2ccccc21", "COc1ccc(S(=O)[O-])cc1.[NH4+]",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -69,23 +75,36 @@ def test_tautomers_meet_where_asked_for() -> None:
     assert len(apart) == 2
 
 
-def test_what_counts_as_plain_is_its_own_standard_form(drugs: list[str]) -> None:
+def test_what_counts_as_clean_is_left_alone_by_the_clean_up(drugs: list[str]) -> None:
     """The short cut must give what the long way gives, also however a molecule is written."""
     from rdkit import Chem
 
     random.seed(0)
     tried = 0
     with quiet():
-        for text in drugs[::4]:
+        for text in [*drugs[::4], *CLEAN]:
             mol = Chem.MolFromSmiles(text)
             for written in (text, Chem.MolToSmiles(mol, doRandom=True)):
                 again = Chem.MolFromSmiles(written)
-                if is_plain(written, again):
+                if is_clean(written, again):
                     tried += 1
-                    assert smiles(standardise(again, PLAIN)) == smiles(again)
+                    assert smiles(standardise(again, PLAIN)) == smiles(standardise(again, PLAIN, clean=True))
+                else:
+                    assert text not in CLEAN
     assert tried > 100
-    for odd in ("CC(=O)[O-]", "CCO.CC", "CS(=O)C", "CN(=O)=O", "[Na]CC", "[2H]C", "[CH2]C", "CP(C)C", "CB(O)O"):
-        assert not is_plain(odd, Chem.MolFromSmiles(odd))
+    for odd in ("CC(=O)[O-]", "CS(=O)C", "[Na]CC", "[2H]C", "[CH2]C", "C[NH3+].[Cl-]", "[O-][N+](=O)[O-]", "CB(O)O"):
+        assert not is_clean(odd, Chem.MolFromSmiles(odd))
+
+
+def test_the_clean_up_is_rdkits() -> None:
+    from rdkit import Chem
+    from rdkit.Chem.MolStandardize import rdMolStandardize
+
+    with quiet():
+        for text in DIRTY:
+            mol = Chem.MolFromSmiles(text)
+            slow = rdMolStandardize.Uncharger().uncharge(rdMolStandardize.FragmentParent(rdMolStandardize.Cleanup(mol)))
+            assert smiles(standardise(mol, PLAIN)) == smiles(slow)
 
 
 def test_the_standard_form_has_its_rings() -> None:

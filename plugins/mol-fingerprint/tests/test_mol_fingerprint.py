@@ -11,11 +11,12 @@ from rdkit import Chem, RDConfig
 from rdkit.DataStructs import BulkTanimotoSimilarity
 
 from medtasks.cases import Molecules
+from medtasks.cases.properties import PROPERTIES, measure_properties
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Context
 from medtasks_mol_fingerprint import MolFingerprint
-from medtasks_mol_fingerprint.properties import NAMES, Profiles, measure
+from medtasks_mol_fingerprint.properties import Profiles
 from medtasks_mol_fingerprint.ridge import fit
 from medtasks_mol_fingerprint.views import VIEWS, Landmarks, count, generators
 
@@ -43,10 +44,10 @@ def learnt() -> MolFingerprint:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_kernel_is_rdkits_tanimoto_of_counts(view: str) -> None:
-    mols = [Chem.MolFromSmiles(text) for text in SMILES[:60]]
-    prints = [generators()[view].GetSparseCountFingerprint(mol) for mol in mols]
+    cases = Molecules.from_smiles(SMILES[:60])
+    prints = [generators()[view].GetSparseCountFingerprint(mol) for mol in cases.mols()]
     wanted = np.array([BulkTanimotoSimilarity(one, prints[:40]) for one in prints])
-    counts = count(mols)[view]
+    counts = count(cases)[view]
     found = Landmarks.of(counts.take(np.arange(40))).compare(counts)
     assert np.allclose(found, wanted, atol=1e-6)
 
@@ -55,13 +56,13 @@ def test_properties_are_rdkits_and_alike_is_near() -> None:
     from rdkit.Chem import Descriptors
 
     mols = [Chem.MolFromSmiles(text) for text in SMILES[:40]]
-    values = measure(mols)
+    values = measure_properties(mols)
     for name, column in (
         ("CrippenLogP", Descriptors.MolLogP),
         ("TPSA", Descriptors.TPSA),
         ("HBD", Descriptors.NumHDonors),
     ):
-        assert values[:, NAMES.index(name)] == pytest.approx([column(mol) for mol in mols])
+        assert values[:, PROPERTIES.index(name)] == pytest.approx([column(mol) for mol in mols])
     kernel = Profiles.of(values, np.arange(40)).compare(values)
     assert np.allclose(np.diag(kernel), 1)
     assert np.allclose(kernel, kernel.T)
@@ -70,7 +71,7 @@ def test_properties_are_rdkits_and_alike_is_near() -> None:
 
 def test_what_hangs_on_lipophilicity_is_learnt_through_properties() -> None:
     cases = Molecules.from_smiles(SMILES)
-    y = measure(cases.mols())[:, :1]
+    y = measure_properties(cases)[:, :1]
     data = Dataset(cases, y, names=("logP",), kinds=("number",))
     rows = np.arange(len(data))
     model = MolFingerprint(MolFingerprint.Config())
@@ -139,9 +140,9 @@ def test_every_molecule_a_landmark_is_kernel_ridge_regression() -> None:
 
     data = drawn(slice(0, 100), ("number",))
     assert isinstance(data.cases, Molecules)
-    counts = count(data.cases.mols())
+    counts = count(data.cases)
     kernels = {view: Landmarks.of(counts[view]).compare(counts[view]) for view in VIEWS}
-    values = measure(data.cases.mols())
+    values = measure_properties(data.cases)
     kernels["properties"] = Profiles.of(values, np.arange(100)).compare(values)
     y = data.targets[:, 0]
     none = np.zeros(100, dtype=np.int8)

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from medtasks.cases import Cases, Molecules
+from medtasks.cases.properties import PROPERTIES, measure_properties
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Config, Context, Model
-from medtasks_mol_fingerprint.properties import NAMES, Profiles, measure
+from medtasks_mol_fingerprint.properties import Profiles
 from medtasks_mol_fingerprint.ridge import MIXTURES, Ridge, fit, mixed
 from medtasks_mol_fingerprint.views import VIEWS, Landmarks, count
 
@@ -53,8 +54,7 @@ class MolFingerprint(Model):
         """
         kept, train = len(train), train.join(valid)
         assert isinstance(train.cases, Molecules)
-        mols = list(context.progress.track(train.cases.mols(), "molecules", len(train)))
-        counts, values = count(mols), measure(mols)
+        counts, values = count(train.cases), measure_properties(train.cases)
         rng = context.rng
         place = _draw(len(train), self.config.landmarks, rng)
         own = np.full(len(train), -1)
@@ -98,15 +98,15 @@ class MolFingerprint(Model):
         """Return (n,) arrays, one value per atom: what the prediction loses without the atom's substructures.
 
         Each fingerprint is computed again without the substructures that hold the atom (Riniker & Landrum 2013,
-        doi:10.1186/1758-2946-5-43); properties belong to the whole molecule and are left as they are. For classes the
-        score before the sigmoid is explained.
+        doi:10.1186/1758-2946-5-43), its properties with the atom made an unknown element. For classes the score before
+        the sigmoid is explained.
         """
         from medtasks_mol_fingerprint.atoms import contributions
 
         assert isinstance(cases, Molecules)
         found = np.empty(len(cases), dtype=object)
         for row, mol in enumerate(cases.mols()):
-            found[row] = contributions(mol, self.landmarks, self.targets[target])
+            found[row] = contributions(mol, self.landmarks, self.profiles, self.targets[target])
         return found
 
     def save(self, folder: Path) -> None:
@@ -149,17 +149,18 @@ class MolFingerprint(Model):
         model.targets = [Ridge(weights=arrays[f"weights_{i}"], **one) for i, one in enumerate(about)]
         size = len(model.landmarks[VIEWS[0]].total)
         _require(all(len(marks.total) == size for marks in model.landmarks.values()))
-        _require(model.profiles.standard.shape == (size, len(NAMES)) and np.isfinite(model.profiles.standard).all())
-        _require(model.profiles.mean.shape == model.profiles.scale.shape == (len(NAMES),))
+        _require(
+            model.profiles.standard.shape == (size, len(PROPERTIES)) and np.isfinite(model.profiles.standard).all()
+        )
+        _require(model.profiles.mean.shape == model.profiles.scale.shape == (len(PROPERTIES),))
         _require(all(len(ridge.weights) == size and ridge.mixture in MIXTURES for ridge in model.targets))
         return model
 
     def _compare(self, cases: Molecules, views: Collection[str]) -> dict[str, npt.NDArray[np.float32]]:
-        mols = list(cases.mols())
-        counts = count(mols, [view for view in VIEWS if view in views])
+        counts = count(cases, [view for view in VIEWS if view in views])
         kernels = {view: self.landmarks[view].compare(found) for view, found in counts.items()}
         if "properties" in views:
-            kernels["properties"] = self.profiles.compare(measure(mols))
+            kernels["properties"] = self.profiles.compare(measure_properties(cases))
         return kernels
 
     def _answer(self, cases: Molecules) -> Values:

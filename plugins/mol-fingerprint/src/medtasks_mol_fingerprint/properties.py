@@ -1,54 +1,19 @@
-"""Molecules by their bulk properties: lipophilicity, size, polarity, flexibility."""
+"""How alike molecules are in their bulk properties: lipophilicity, size, polarity, flexibility."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from medtasks.cases.properties import PROPERTIES
+
 Values = npt.NDArray[np.float64]
 
-NAMES = (
-    "CrippenLogP", "CrippenMR", "TPSA", "LabuteASA", "ExactMolWt", "HeavyAtoms", "HBD", "HBA", "RotatableBonds",
-    "Rings", "AromaticRings", "FractionCSP3", "Heteroatoms", "AmideBonds", "Halogens", "FormalCharge",
-)  # fmt: skip
-"""Those that drive solubility, permeability and distribution and take RDKit well below a millisecond together."""
-HALOGENS = frozenset({9, 17, 35, 53})
 FARTHEST = 5.0
 """Standardised values beyond this count as this: one odd molecule must not be unlike everything."""
-
-
-def measure(mols: Iterable[Any]) -> Values:
-    """Return (n, 16) properties, in the order of `NAMES`."""
-    return np.array([_of(mol) for mol in mols], dtype=np.float64).reshape(-1, len(NAMES))
-
-
-def _of(mol: Any) -> tuple[float, ...]:
-    from rdkit.Chem import rdMolDescriptors
-
-    d = rdMolDescriptors
-    logp, refraction = d.CalcCrippenDescriptors(mol)
-    return (
-        logp,
-        refraction,
-        d.CalcTPSA(mol),
-        d.CalcLabuteASA(mol),
-        d.CalcExactMolWt(mol),
-        mol.GetNumHeavyAtoms(),
-        d.CalcNumHBD(mol),
-        d.CalcNumHBA(mol),
-        d.CalcNumRotatableBonds(mol),
-        d.CalcNumRings(mol),
-        d.CalcNumAromaticRings(mol),
-        d.CalcFractionCSP3(mol),
-        d.CalcNumHeteroatoms(mol),
-        d.CalcNumAmideBonds(mol),
-        sum(atom.GetAtomicNum() in HALOGENS for atom in mol.GetAtoms()),
-        sum(atom.GetFormalCharge() for atom in mol.GetAtoms()),
-    )
 
 
 @dataclass(frozen=True)
@@ -76,7 +41,7 @@ class Profiles:
         """Return the Gaussian kernel (n, m), as wide as the number of properties: 1 for equals, near 0 for far ones."""
         new = _standardise(values, self.mean, self.scale)
         squares = (new**2).sum(axis=1)[:, None] + (self.standard**2).sum(axis=1) - 2 * new @ self.standard.T
-        return np.asarray(np.exp(-np.maximum(squares, 0) / (2 * len(NAMES))), dtype=np.float32)
+        return np.asarray(np.exp(-np.maximum(squares, 0) / (2 * len(PROPERTIES))), dtype=np.float32)
 
 
 def _standardise(values: Values, mean: Values, scale: Values) -> Values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,34 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from medtasks.cases import Molecules
+from medtasks.cases.fingerprints import Substructures, circular_substructures
+
 Values = npt.NDArray[np.float64]
 Keys = npt.NDArray[np.int64]
 
 VIEWS = ("morgan2", "morgan3", "pairs")
 """Circular substructures up to 2 and 3 bonds around each atom (Rogers & Hahn 2010, doi:10.1021/ci100050t), and pairs of
 atoms with their distance (Carhart et al. 1985, doi:10.1021/ci00046a002)."""
+RADII = {"morgan2": 2, "morgan3": 3}
 LEVELS = 32
 """Counts above this count as this."""
 COMMON = 0.02
 """A column that more molecules than this share have is multiplied as a dense one, the others as sparse ones."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Substructures of molecules: the (row, key, count) of each that occurs, sorted by row."""
-
-    n: int
-    rows: Keys
-    keys: Keys
-    counts: Keys
-
-    def take(self, rows: Keys) -> Counts:
-        """Return the given molecules, in the given order."""
-        starts = np.searchsorted(self.rows, np.arange(self.n + 1))
-        sizes = (starts[1:] - starts[:-1])[rows]
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        places = np.repeat(starts[rows], sizes) + within
-        return Counts(len(rows), np.repeat(np.arange(len(rows)), sizes), self.keys[places], self.counts[places])
 
 
 @functools.cache
@@ -47,32 +33,20 @@ def generators() -> Mapping[str, Any]:
     from rdkit.Chem import rdFingerprintGenerator
 
     return {
-        "morgan2": rdFingerprintGenerator.GetMorganGenerator(radius=2),
-        "morgan3": rdFingerprintGenerator.GetMorganGenerator(radius=3),
+        **{view: rdFingerprintGenerator.GetMorganGenerator(radius=radius) for view, radius in RADII.items()},
         "pairs": rdFingerprintGenerator.GetAtomPairGenerator(),
     }
 
 
-def count(mols: Iterable[Any], views: Sequence[str] = VIEWS) -> dict[str, Counts]:
-    """Count the substructures of RDKit molecules, for each view."""
-    makers = generators()
-    keys: dict[str, list[int]] = {view: [] for view in views}
-    counts: dict[str, list[int]] = {view: [] for view in views}
-    sizes: dict[str, list[int]] = {view: [] for view in views}
-    for mol in mols:
-        for view in views:
-            found = makers[view].GetSparseCountFingerprint(mol).GetNonzeroElements()
-            keys[view] += found.keys()
-            counts[view] += found.values()
-            sizes[view].append(len(found))
-    return {view: _counts(sizes[view], keys[view], counts[view]) for view in views}
+def count(molecules: Molecules, views: Sequence[str] = VIEWS) -> dict[str, Substructures]:
+    """Count the substructures of molecules, for each view; of a chunk once for all who ask."""
+    return {view: molecules.once(_count, view) for view in views}
 
 
-def _counts(sizes: Sequence[int], keys: Sequence[int], counts: Sequence[int]) -> Counts:
-    rows = np.repeat(np.arange(len(sizes)), np.array(sizes, dtype=np.int64))
-    return Counts(
-        len(sizes), rows, np.array(keys, dtype=np.int64), np.minimum(np.array(counts, dtype=np.int64), LEVELS)
-    )
+def _count(molecules: Molecules, view: str) -> Substructures:
+    if view in RADII:
+        return circular_substructures(molecules, RADII[view])
+    return Substructures.of(molecules.mols(), generators()[view])
 
 
 @dataclass(frozen=True)
@@ -95,13 +69,13 @@ class Landmarks:
     total: Values
 
     @classmethod
-    def of(cls, counts: Counts) -> Self:
+    def of(cls, counts: Substructures) -> Self:
         """Make landmarks of molecules."""
         rows, cells = _levels(counts)
         columns = np.unique(cells)
         return cls(columns, _matrix(rows, np.searchsorted(columns, cells), counts.n, len(columns)), _total(counts))
 
-    def compare(self, counts: Counts) -> npt.NDArray[np.float32]:
+    def compare(self, counts: Substructures) -> npt.NDArray[np.float32]:
         """Return the kernel (n, m) of molecules with the landmarks (Ralaivola et al. 2005,
         doi:10.1016/j.neunet.2005.07.009): the sum of the smaller counts over that of the larger ones."""
         rows, cells = _levels(counts)
@@ -115,9 +89,9 @@ class Landmarks:
         return np.asarray(shared / np.maximum(larger, 1e-9), dtype=np.float32)
 
 
-def _levels(counts: Counts) -> tuple[Keys, Keys]:
+def _levels(counts: Substructures) -> tuple[Keys, Keys]:
     """Return row and cell of each "occurs at least k times" that holds."""
-    times = counts.counts
+    times = np.minimum(counts.counts, LEVELS)
     level = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
     return np.repeat(counts.rows, times), np.repeat(counts.keys, times) * LEVELS + level
 
@@ -126,5 +100,5 @@ def _matrix(rows: Keys, columns: Keys, n: int, width: int) -> Any:
     return sp.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=(n, width))
 
 
-def _total(counts: Counts) -> Values:
-    return np.bincount(counts.rows, counts.counts, counts.n).astype(np.float64)
+def _total(counts: Substructures) -> Values:
+    return np.bincount(counts.rows, np.minimum(counts.counts, LEVELS), counts.n)

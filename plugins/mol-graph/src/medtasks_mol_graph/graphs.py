@@ -45,7 +45,11 @@ class Graphs:
 
     @classmethod
     def of(cls, molecules: Molecules) -> Self:
-        """Make the graphs of molecules."""
+        """Make the graphs of molecules; of a chunk once for all who ask."""
+        return molecules.once(cls._read)
+
+    @classmethod
+    def _read(cls, molecules: Molecules) -> Self:
         atoms: list[int] = []
         ends: list[int] = []
         bonds: list[int] = []

@@ -43,7 +43,7 @@ def read_structures(path: str | Path, names: Sequence[str]) -> tuple[Array, int]
         )
     counts = np.zeros((len(names), WIDTH), dtype=np.float32)
     molecules = Molecules.from_smiles([str(smiles[plain(names[i])]).strip() for i in found])
-    counts[found] = count_substructures(molecules.mols(), WIDTH)
+    counts[found] = count_substructures(molecules, WIDTH)
     return counts, len(found)
 
 
