@@ -42,6 +42,8 @@ exclude_patterns = ["_build"]
 
 ROOT = Path(__file__).parents[1]
 CONTRACT = ROOT / "tests" / "contract.txt"
+COLON = "\ue000"
+"""Stands in for colons while napoleon reads the text of an attribute: it would take what precedes one for a type."""
 _FORM = re.compile(r"(?:@\S+ )*(?:(class|def) )?(\w+)(.*)")
 _ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[([~.\w]+)\]\]")
 _OURS = {"self", "model_config"}  # what a class sets in `__init__` has no text of its own; the other is pydantic's
@@ -95,8 +97,12 @@ class Contract(SphinxDirective):
 def _described(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Read ``name : text`` as a description: what stands there in our docstrings is a shape or a sentence, no type."""
     if what in ("attribute", "property"):
-        lines.insert(0, "")  # else napoleon takes what stands before a colon for a type
+        lines[:] = [line.replace(":", COLON) for line in lines]
     lines[:] = _ENTRY.sub(r"\1\n    \2", "\n".join(lines)).split("\n")
+
+
+def _restored(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = [line.replace(COLON, ":") for line in lines]
 
 
 def _shortened(
@@ -121,5 +127,6 @@ def setup(app: Sphinx) -> None:
     """Add the directive, and formulae that need no script."""
     app.add_directive("contract", Contract)
     app.connect("autodoc-process-docstring", _described, priority=400)  # before napoleon's, at 500
+    app.connect("autodoc-process-docstring", _restored, priority=600)
     app.connect("autodoc-process-signature", _shortened)
     app.add_html_math_renderer("mathml", (_inline, None), (_displayed, None))

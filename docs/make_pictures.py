@@ -46,8 +46,8 @@ ALL = (
     Picture("result", "diagnosis", ("result",), 1096, head=True),
     Picture("diagnosis", "diagnosis", ("most-confident-mistakes",), 900),
     Picture("activity", "activity", ("largest-errors",), 760),
-    Picture("treatment", "treatment", ("the-treatments--for-everybody", "what-patients-are-told"), 1130),
-    Picture("compare", "compare", ("models", "every-pair"), 1100, head=True),
+    Picture("treatment", "treatment", ("the-treatments--for-everybody", "what-patients-are-told"), 1146),
+    Picture("compare", "compare", ("models", "every-pair"), 1120, head=True),
 )
 
 
