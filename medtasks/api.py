@@ -239,7 +239,7 @@ def evaluate(
         baseline,
         _explainer(predictor, dataset.cases, context),
         validity=validity,
-        subgroups=tuple(subgroups.measure(task, dataset, answers, getattr(chosen, "subgroups", ()), seed)),
+        subgroups=tuple(subgroups.measure(task, dataset, answers, chosen, seed)),
     )
     if out is not None:
         summary["report"] = str(_write(Path(out), predictor, judged, summary))

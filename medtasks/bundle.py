@@ -19,6 +19,7 @@ from packaging.version import Version
 
 from medtasks import registry
 from medtasks.errors import BundleError, DataError, MedtasksError, PluginError, UsageError
+from medtasks.guarding import aside
 from medtasks.model import Context, configure, model_class
 from medtasks.predictor import Predictor
 from medtasks.task import Outputs, load_task
@@ -203,7 +204,7 @@ def sha256(path: Path) -> str:
 
 def _save_model(predictor: Predictor, folder: Path) -> None:
     folder.mkdir()
-    with registry.aside():
+    with aside():
         predictor.model.save(folder)
 
 
@@ -226,7 +227,7 @@ def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Conte
             f"the bundle needs {stored.plugin}: {error.message}", hint=f"install {stored.plugin.replace(' ', '==')}"
         ) from None
     try:
-        with registry.aside():
+        with aside():
             model = kind.load(folder, context=context)
     except MedtasksError:
         raise

@@ -100,11 +100,15 @@ def _subgroups(found: Sequence[Subgroup]) -> list[str]:
         return [f"Subgroups: {NOT_REPORTED} (ask for them with --subgroups).", ""]
     rows = [
         f"| {one.field}: {one.name} | {one.cases} | "
-        + (", ".join(f"{name} {value}" for name, value in list(one.measures.items())[:2]) or "too few")
+        + (", ".join(f"{name} {one.measures[name]}" for name in _shown(one)) or "too few")
         + " |"
         for one in found
     ]
     return ["| subgroup | cases | measures |", "|---|---|---|", *rows, ""]
+
+
+def _shown(group: Subgroup) -> list[str]:
+    return [name for i, name in enumerate(group.measures) if i < 2 or name == "coverage"]
 
 
 def _trust(predictor: Predictor, judged: Judged) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from medtasks.cases import Cases, Images, Molecules, Records
 from medtasks.cases.describing import Describer
+from medtasks.cases.hiding import hide_atoms
 from medtasks.cases.image_files import as_float
 from medtasks.errors import PluginError
 
@@ -72,7 +73,9 @@ def without(cases: Any, masks: Sequence[npt.NDArray[np.bool_]], describer: Descr
         return _records(cases, np.array(masks), describer)
     if isinstance(cases, Images):
         return Images(cases.ids, [_picture(as_float(cases.pixels(i)), mask) for i, mask in enumerate(masks)])
-    return Molecules(cases.ids, [_molecule(cases.mol(i), mask) for i, mask in enumerate(masks)], cases.standard)
+    return Molecules(
+        cases.ids, [bytes(hide_atoms(cases.mol(i), mask).ToBinary()) for i, mask in enumerate(masks)], cases.standard
+    )
 
 
 def faithfulness(
@@ -137,16 +140,3 @@ def _picture(image: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> npt.NDArra
     across = np.minimum(np.arange(width) * side.shape[1] // width, side.shape[1] - 1)
     hidden = side[np.ix_(down, across)]
     return np.where(hidden[:, :, None], image.mean(axis=(0, 1)), image).astype(np.float32)
-
-
-def _molecule(mol: Any, mask: npt.NDArray[np.bool_]) -> bytes:
-    from rdkit import Chem
-
-    changed = Chem.RWMol(mol)
-    for place in np.flatnonzero(mask).tolist():
-        atom = changed.GetAtomWithIdx(place)
-        atom.SetAtomicNum(0)
-        atom.SetFormalCharge(0)
-    changed.UpdatePropertyCache(strict=False)
-    Chem.GetSymmSSSR(changed)
-    return bytes(changed.GetMol().ToBinary())

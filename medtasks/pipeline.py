@@ -21,6 +21,7 @@ from medtasks import bundle, record, registry, subgroups
 from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
 from medtasks.evaluation.shift import Validity
+from medtasks.guarding import aside
 from medtasks.model import Context, Progress, model_class
 from medtasks.predictor import Predictor
 from medtasks.preparing import Prepared
@@ -91,7 +92,6 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         task = prepared.task
         evaluation = task.evaluate(answered.data, answered.answers, settings.seed)
         baseline = task.evaluate(base.data, base.answers, settings.seed)
-        asked = getattr(prepared.options, "subgroups", ())
         validity = _validity(prepared, predictor, context)
         seconds = time.time() - start
         predictor = replace(predictor, facts=record.facts(prepared, context, seconds, evaluation, baseline, validity))
@@ -104,7 +104,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             _explainer(prepared, answered, context),
             _learnt(prepared, answered),
             validity,
-            tuple(subgroups.measure(task, answered.data, answered.answers, asked, settings.seed)),
+            tuple(subgroups.measure(task, answered.data, answered.answers, prepared.options, settings.seed)),
             again,
         )
         summary = record.summary(prepared, folder, judged, predictor.facts, seconds)
@@ -161,7 +161,7 @@ def _validity(prepared: Prepared, predictor: Predictor, context: Context) -> Val
     if predictor.trust is None or len(prepared.folds) > 1:
         return None
     valid, test = (prepared.dataset.take(rows) for rows in (prepared.folds[0].valid, prepared.folds[0].test))
-    with registry.aside():
+    with aside():
         return predictor.trust.alike(predictor.model, valid, test, context)
 
 

@@ -15,9 +15,9 @@ from medtasks.cases import Cases, Schema, Source
 from medtasks.cases.base import Reading
 from medtasks.cases.describing import Describer
 from medtasks.errors import PluginError, UsageError, suggest
+from medtasks.guarding import aside
 from medtasks.model import Context, Model
 from medtasks.occlusion import Score, occlude
-from medtasks.registry import aside
 from medtasks.task import Decision, Outputs, Task
 from medtasks.trust import Trust, advise
 

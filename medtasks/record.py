@@ -95,6 +95,7 @@ def facts(
         "seed": prepared.settings.seed,
         "used": {"device": "cpu", **context.used},
         "seconds": round(seconds, 1),
+        "plugin": registry.find("model", prepared.model_id).distribution,
         "versions": versions(prepared.model_id),
         "judged": judged,
         "validity": validity.as_json() if validity else None,

@@ -8,21 +8,24 @@ itself.
 from __future__ import annotations
 
 import configparser
-import contextlib
 import os
-import sys
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import metadata
+from pathlib import PurePath
 from typing import Any
 
 import entrypoints
 
 from medtasks.errors import PluginError, UsageError, suggest
+from medtasks.guarding import Ended, aside, importing
 
 GROUPS = {"task": "medtasks.tasks", "model": "medtasks.models", "dataset": "medtasks.datasets"}
 KINDS = {group: kind for kind, group in GROUPS.items()}
+OURS = re.compile(r"\bmedtasks\.")
+"""What an ``entry_points.txt`` holds that concerns us."""
 ALLOWED = "MEDTASKS_PLUGINS"
 """The variable that names the distributions whose entries count, comma-separated; empty: what comes with medtasks."""
 
@@ -64,29 +67,43 @@ class Entry:
         """The distribution and its version, for messages."""
         return f"{self.distribution} {self.version}"
 
+    @property
+    def fix(self) -> str | None:
+        """What the user can do about it; None where it is ready."""
+        if self.state is State.READY:
+            return None
+        if self.state is State.CONFLICT:
+            return f"name one of them, as in {self.distribution}:{self.name}, or uninstall the other"
+        if self.state is State.INCOMPATIBLE:
+            return f"install a version of {self.distribution} made for medtasks {version()}"
+        return (
+            f"reinstall it (pip install --force-reinstall {self.distribution}) or remove it "
+            f"(pip uninstall {self.distribution})"
+        )
+
     def load(self) -> Any:
         """Import the entry's object; whatever its import does, only this call fails.
 
         Raises
         ------
         PluginError
-            If the entry is not ready, or its import raises or exits.
+            If the entry is not ready, or its import raises, exits or does not end.
         """
         if self.state is not State.READY:
             raise PluginError(
-                f"{self.kind} {self.name!r} ({self.origin}) is {self.state}: {self.reason}", hint=_mend(self)
+                f"{self.kind} {self.name!r} ({self.origin}) is {self.state}: {self.reason}", hint=self.fix
             )
         point = entrypoints.EntryPoint.from_string(self.target, self.name)
         try:
-            with aside():
+            with aside(), importing():
                 return point.load()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a plugin must not end the program
-            reason = f"{type(error).__name__}: {error}".rstrip(": ")
+            reason = str(error) if isinstance(error, Ended) else f"{type(error).__name__}: {error}".rstrip(": ")
             raise PluginError(
                 f"{self.kind} {self.name!r} ({self.origin}) cannot be loaded: {reason}",
-                hint=_mend(replace(self, state=State.BROKEN)),
+                hint=replace(self, state=State.BROKEN).fix,
             ) from error
 
 
@@ -117,7 +134,7 @@ def find(kind: str, name: str) -> Entry:
         hint = suggest(name, {entry.name for entry in known})
         only = f" (only the plugins that {ALLOWED} names count)" if ALLOWED in os.environ else ""
         raise UsageError(f"no {kind} called {name!r}", hint=hint + only)
-    return matches[0]
+    return min(matches, key=lambda entry: entry.state is not State.READY)  # the first that can be used
 
 
 def of_distribution(kind: str, name: str, distribution: str) -> str:
@@ -142,14 +159,28 @@ def own_model(task: type, name: str) -> str:
     return name
 
 
-def aside() -> contextlib.AbstractContextManager[Any]:
-    """Send what a plugin prints to stderr while the block runs: stdout is the result's."""
-    return contextlib.redirect_stdout(sys.stderr)
-
-
 def version() -> str:
     """Return the installed version of medtasks."""
     return metadata.version("medtasks")
+
+
+def unread() -> list[tuple[str, str]]:
+    """Return the distributions whose ``entry_points.txt`` nobody can read, and why; ours stand among the `entries`.
+
+    They harm nothing here, but programs that read the entry points of all packages together may fail for them.
+    """
+    found = []
+    for distribution in metadata.distributions():
+        try:
+            text = distribution.read_text("entry_points.txt")
+        except UnicodeDecodeError:
+            found.append((_named(distribution)[0], "its entry_points.txt is not UTF-8"))
+            continue
+        except OSError:
+            continue
+        if text and not OURS.search(text) and (fault := _malformed(text)):
+            found.append((_named(distribution)[0], fault))
+    return sorted(found)
 
 
 def _scan() -> Iterator[Entry]:
@@ -159,19 +190,32 @@ def _scan() -> Iterator[Entry]:
         try:
             text = distribution.read_text("entry_points.txt")
         except (OSError, UnicodeDecodeError):
-            continue  # a distribution without readable entry points offers nothing
-        if not text or "medtasks." not in text:
+            continue  # `unread` tells of it
+        if not text or not OURS.search(text):
             continue
-        try:
-            name = _field(distribution.metadata, "Name") or "unknown"
-        except Exception:  # a damaged METADATA file raises what the Python version happens to raise
-            continue
+        name, version, damage = _named(distribution)
         if _normal(name) in seen:  # an older copy further down the path: Python imports the first too
             continue
         seen.add(_normal(name))
         if allowed is not None and _normal(name) not in allowed:
             continue
-        yield from _of_distribution(distribution, name, text)
+        yield from _of_distribution(distribution, Entry("", "", "", name, version, "", "", reason=damage), text)
+
+
+def _named(distribution: metadata.Distribution) -> tuple[str, str, str | None]:
+    """Return a distribution's name and version, and what is wrong with its metadata, whose folder tells them then."""
+    # An attribute of the standard library's finder, which has no public way to say where it has something from.
+    folder = PurePath(str(getattr(distribution, "_path", "unknown"))).name
+    name, _, version = folder.removesuffix(".dist-info").removesuffix(".egg-info").partition("-")
+    name = name.replace("_", "-")
+    try:
+        about = distribution.metadata
+        told = _field(about, "Name"), _field(about, "Version")
+    except Exception as error:  # a damaged METADATA file raises what the Python version happens to raise
+        return name, version, f"its METADATA is missing or damaged ({type(error).__name__})"
+    lacking = [field for field, value in zip(("Name", "Version"), told, strict=True) if not value]
+    damage = f"its METADATA has no {' and no '.join(lacking)}" if lacking else None
+    return told[0] or name, told[1] or version, damage
 
 
 def _allowed() -> set[str] | None:
@@ -180,33 +224,46 @@ def _allowed() -> set[str] | None:
     return None if text is None else {"medtasks", *(_normal(part.strip()) for part in text.split(","))}
 
 
-def _of_distribution(distribution: metadata.Distribution, name: str, text: str) -> Iterator[Entry]:
-    about = distribution.metadata
-    common: dict[str, Any] = {
-        "distribution": name,
-        "version": distribution.version,
-        "summary": _field(about, "Summary"),
-        "home_page": _home_page(about),
-    }
-    parser = entrypoints.CaseSensitiveConfigParser(delimiters=("=",), interpolation=None)
-    try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        reason = f"its entry_points.txt is malformed: {str(error).splitlines()[0]}"
+def _of_distribution(distribution: metadata.Distribution, blank: Entry, text: str) -> Iterator[Entry]:
+    """Yield what a distribution offers; ``blank`` says which one it is, and as its reason what is wrong with it."""
+    damage, mismatch = blank.reason, None
+    if damage is None:
+        about = distribution.metadata
+        blank = replace(blank, summary=_field(about, "Summary"), home_page=_home_page(about))
+        mismatch = _mismatch(distribution)
+    if fault := _malformed(text):
         for kind, group in GROUPS.items():
             if group in text:
-                yield Entry(kind, name, "", **common, state=State.BROKEN, reason=reason)
+                yield replace(blank, kind=kind, name=blank.distribution, state=State.BROKEN, reason=fault)
         return
-    mismatch = _mismatch(distribution)
+    parser = _parser()
+    parser.read_string(text)
     for group in parser.sections():
         for item, target in parser.items(group) if group in KINDS else ():
-            entry = Entry(KINDS[group], item, target, **common)
+            entry = replace(blank, kind=KINDS[group], name=item, target=target)
+            if damage:
+                yield replace(entry, state=State.BROKEN, reason=damage)
+                continue
             try:
                 entrypoints.EntryPoint.from_string(target, item)
             except entrypoints.BadEntryPoint:
                 yield replace(entry, state=State.BROKEN, reason=f"{target!r} does not read 'module:object'")
                 continue
             yield replace(entry, state=State.INCOMPATIBLE, reason=mismatch) if mismatch else entry
+
+
+def _parser() -> configparser.ConfigParser:
+    parser: configparser.ConfigParser = entrypoints.CaseSensitiveConfigParser(delimiters=("=",), interpolation=None)
+    return parser
+
+
+def _malformed(text: str) -> str | None:
+    """Say what is wrong with an ``entry_points.txt``, or None."""
+    try:
+        _parser().read_string(text)
+    except configparser.Error as error:
+        return f"its entry_points.txt is malformed: {str(error).splitlines()[0]}"
+    return None
 
 
 def _mismatch(distribution: metadata.Distribution) -> str | None:
@@ -228,26 +285,17 @@ def _mismatch(distribution: metadata.Distribution) -> str | None:
 
 
 def _mark_conflicts(found: list[Entry]) -> list[Entry]:
+    """Mark the names that two distributions could answer to: one that cannot be used takes no name from another."""
     owners: dict[tuple[str, str], list[str]] = {}
     for entry in found:
-        owners.setdefault((entry.kind, entry.name), []).append(entry.distribution)
+        if entry.state is State.READY:
+            owners.setdefault((entry.kind, entry.name), []).append(entry.distribution)
     return [
         replace(entry, state=State.CONFLICT, reason="claimed by " + " and ".join(sorted(rivals)))
-        if len(rivals := owners[entry.kind, entry.name]) > 1 and entry.state is State.READY
+        if entry.state is State.READY and len(rivals := owners[entry.kind, entry.name]) > 1
         else entry
         for entry in found
     ]
-
-
-def _mend(entry: Entry) -> str:
-    if entry.state is State.CONFLICT:
-        return f"name one of them, as in {entry.distribution}:{entry.name}, or uninstall the other"
-    if entry.state is State.INCOMPATIBLE:
-        return f"install a version of {entry.distribution} made for medtasks {version()}"
-    return (
-        f"reinstall it (pip install --force-reinstall {entry.distribution}) or remove it "
-        f"(pip uninstall {entry.distribution})"
-    )
 
 
 def _home_page(about: metadata.PackageMetadata) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medtasks import pipeline, record
+from medtasks import pipeline, record, registry
 from medtasks.errors import DataError
 from medtasks.model import Progress
 from medtasks.pipeline import Run
@@ -57,7 +57,7 @@ def rerun(place: str | Path, *, out: str | Path | None = None, progress: Progres
     path = path / record.RECORD if path.is_dir() else path
     stored = _read(path)
     target = Path(out).expanduser() if out is not None else path.parent.with_name(f"{path.parent.name}-again")
-    settings = resolve({**stored["settings"], "out": str(target)})
+    settings = resolve({**stored["settings"], **_claimed(stored), "out": str(target)})
     prepared = prepare(settings, progress=progress)
     pipeline.check_out(prepared)
     if prepared.dataset.digest() != stored["facts"]["data"]["sha256"]:
@@ -73,11 +73,18 @@ def rerun(place: str | Path, *, out: str | Path | None = None, progress: Progres
     return Rerun(done, _compare(path.parent / "predictions.csv", done.folder / "predictions.csv"), changed)
 
 
+def _claimed(stored: dict[str, Any]) -> dict[str, str]:
+    """Name the model with its distribution where another has come that claims its name, too."""
+    distribution = stored["facts"].get("plugin")
+    name = registry.of_distribution("model", str(stored["model"]), str(distribution))
+    return {"model": name} if distribution and ":" in name else {}
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         assert isinstance(stored, dict)
-        stored["settings"], stored["facts"]["data"]["sha256"], stored["facts"]["versions"]
+        stored["settings"], stored["model"], stored["facts"]["data"]["sha256"], stored["facts"]["versions"]
     except FileNotFoundError:
         raise DataError(f"no record {str(path)!r}", hint="give run.json of a run, or the run's folder") from None
     except (OSError, ValueError, KeyError, TypeError, AssertionError):

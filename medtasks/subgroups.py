@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.bootstrap import Measure
 from medtasks.report.blocks import Section, Table, Text
 from medtasks.task import Task
+from medtasks.trust import group_of
 
 LEAST = 20
 """Cases of a subgroup below which nothing is measured: its interval would hold everything."""
@@ -46,17 +48,21 @@ def check(data: Dataset, asked: Sequence[str]) -> None:
         list(_masks(data, text))
 
 
-def measure(task: Task, data: Dataset, answers: pd.DataFrame, asked: Sequence[str], seed: int) -> list[Subgroup]:
-    """Judge each subgroup by itself.
+def measure(task: Task, data: Dataset, answers: pd.DataFrame, options: Any, seed: int) -> list[Subgroup]:
+    """Judge each subgroup by itself: those that the options ask for, and the groups that were calibrated within.
 
     Parameters
     ----------
-    asked
-        Fields, numbers cut as in ``age:18-40-65``.
+    options
+        The task's: ``subgroups`` names fields, numbers cut as in ``age:18-40-65``; ``within`` names groups of any kind
+        of cases.
     """
-    found = []
-    for text in asked:
-        for name, mask in _masks(data, text):
+    asked, within, found = getattr(options, "subgroups", ()), getattr(options, "within", None), []
+    masks = [(text, _masks(data, text)) for text in asked]
+    if within is not None and within not in asked:
+        masks.append((within, _cohorts(data, within)))
+    for text, parts in masks:
+        for name, mask in parts:
             rows, measures = np.flatnonzero(mask), {}
             if len(rows) >= LEAST:
                 try:
@@ -72,7 +78,9 @@ def section(found: Sequence[Subgroup], headline: str) -> list[Section]:
     """Write the measures by subgroup; nothing where none was asked for."""
     if not found:
         return []
-    names = list(dict.fromkeys([headline, *(name for one in found for name in one.measures)]))[:4]
+    told = [name for one in found for name in one.measures]
+    # coverage before others: whether sets and intervals hold in every group is what one asks by group
+    names = list(dict.fromkeys([headline, *(["coverage"] if "coverage" in told else []), *told]))[:5]
     rows = [
         [f"{one.field}: {one.name}", str(one.cases), *(str(one.measures.get(name, "too few")) for name in names)]
         for one in found
@@ -114,6 +122,17 @@ def _masks(data: Dataset, text: str) -> Iterator[tuple[str, npt.NDArray[np.bool_
         yield shown, (values == level).to_numpy()
     if values.isna().any():
         yield "not known", values.isna().to_numpy()
+
+
+def _cohorts(data: Dataset, within: str) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Yield the groups calibrated within, the largest first; those beyond `MOST` together."""
+    groups = group_of(data.cases, within)
+    names, counts = np.unique(groups.astype(str), return_counts=True)
+    order = names[np.argsort(-counts, kind="stable")].tolist()
+    for name in order[:MOST]:
+        yield name, groups == name
+    if len(order) > MOST:
+        yield f"{len(order) - MOST} smaller groups", np.isin(groups, order[MOST:])
 
 
 def _cut(values: pd.Series, name: str, text: str) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:

@@ -15,10 +15,10 @@ import pandas as pd
 from medtasks.dataset import Dataset
 from medtasks.evaluation.bootstrap import points_only
 from medtasks.evaluation.splits import Plan
+from medtasks.guarding import aside
 from medtasks.model import Context, Model
 from medtasks.predictor import Predictor, stacked
 from medtasks.preparing import Prepared
-from medtasks.registry import aside
 from medtasks.task import Outputs
 from medtasks.trust import Trust
 

@@ -30,6 +30,9 @@ NAMED = 20_000
 SEPARATOR = " | "
 UNKNOWN = "not known"
 """The group of cases whose group is not known."""
+POOLED = ""
+"""Stands in `Trust.reaches` for all cases together, for those of groups too small to be calibrated, or never seen."""
+GROUP, ALL_CASES = "group", "all cases"
 ANSWER, ABSTAIN = "answer", "abstain"
 MODEL, PLAIN = "model", "plain"
 
@@ -96,18 +99,23 @@ class Trust:
         """Learn how far sets and intervals must reach, from answers to cases not trained on, with their distance.
 
         Where the options name a field ``within``, each of its groups is calibrated by itself (Mondrian conformal
-        prediction; Vovk, Gammerman & Shafer 2005, doi:10.1007/b106715, ch. 4).
+        prediction; Vovk, Gammerman & Shafer 2005, doi:10.1007/b106715, ch. 4), and all together for cases of groups
+        that have too few to be, or that are met later. Of a group with too few not even the name is kept.
         """
         within = getattr(options, "within", None) if quantities else None
         groups, reaches = group_of(data.cases, within), {}
         for quantity in quantities:
             truth, known = quantity.truth(data)
             said = answers[list(quantity.columns)].to_numpy(dtype=np.float64)
-            reaches[quantity.name] = {
+            found = {
                 name: self._reach(quantity, said[rows], truth[rows], _distance(answers)[rows], options)
                 for name in sorted(set(groups.tolist()))
                 if len(rows := np.flatnonzero(known & (groups == name)))
             }
+            if within is not None and known.any():
+                found = {name: one for name, one in found.items() if _enough(one)}
+                found[POOLED] = self._reach(quantity, said[known], truth[known], _distance(answers)[known], options)
+            reaches[quantity.name] = found
         return replace(self, reaches=reaches, within=within)
 
     def _reach(
@@ -143,7 +151,11 @@ class Trust:
         return pd.DataFrame({"domain": verdict(scaled), "distance": scaled})
 
     def bound(self, quantities: Sequence[Quantity], answers: pd.DataFrame, cases: Cases | None) -> pd.DataFrame:
-        """Return the sets and intervals of answers whose distance is known."""
+        """Return the sets and intervals of answers whose distance is known, and within groups also what they rest on.
+
+        That is a column ``group`` and, for each quantity, ``calibrated_on``: the ``group``, or ``all cases`` where it
+        had too few to be calibrated by itself, was never seen, or is not known.
+        """
         groups = group_of(cases, self.within) if cases is not None else np.zeros(0, dtype=object)
         table: dict[str, Any] = {}
         for quantity in quantities:
@@ -151,12 +163,19 @@ class Trust:
                 continue
             said = answers[list(quantity.columns)].to_numpy(dtype=np.float64)
             found = self.reaches[quantity.name]
+            own = np.isin(groups, [*found])
+            if self.within is not None:
+                table["group"] = groups
+                several = len(quantities) > 1
+                column = f"calibrated_on_{quantity.name}" if several else "calibrated_on"
+                table[column] = np.where(own, GROUP, ALL_CASES).astype(object)
+            keys = np.where(own, groups, POOLED)
             if quantity.labels:
-                table[quantity.set_column] = _sets(quantity, quantity.both(said), groups, found)
+                table[quantity.set_column] = _sets(quantity, quantity.both(said), keys, found)
                 continue
             half = np.full(len(said), np.nan)
             for name, one in found.items():
-                mine = groups == name
+                mine = keys == name
                 if one["reach"] is not None:
                     a, b = one["line"]
                     half[mine] = one["reach"] * (a + b * np.maximum(_distance(answers)[mine], 0.0))
@@ -243,22 +262,28 @@ def _largest(domains: Mapping[str, Domain], features: Mapping[str, Values]) -> V
 
 
 def group_of(cases: Cases, within: str | None) -> npt.NDArray[Any]:
-    """Return (n,) the group of each case within which sets and intervals are calibrated."""
-    if within is None:
+    """Return (n,) the group of each case within which sets and intervals are calibrated: a field's, or its cohort."""
+    values: Any = None
+    if within is not None:
+        values = cases.frame[within] if isinstance(cases, Records) else cases.cohorts
+    if values is None:
         return np.full(len(cases), UNKNOWN, dtype=object)
-    assert isinstance(cases, Records)
-    values = cases.frame[within]
     return np.array([UNKNOWN if pd.isna(value) else str(value) for value in values], dtype=object)
 
 
 def _sets(quantity: Quantity, said: Values, groups: npt.NDArray[Any], found: Mapping[str, Any]) -> npt.NDArray[Any]:
-    """Return (n,) prediction sets; of a group that was not calibrated every class is possible."""
+    """Return (n,) prediction sets; where nothing was calibrated every class is possible."""
     marked = np.ones(said.shape, dtype=bool)
     for name, one in found.items():
         mine = groups == name
         marked[mine] = class_sets(said[mine], list(one["limits"]))
     labels = np.array(quantity.labels, dtype=object)
     return np.array([SEPARATOR.join(labels[row]) for row in marked], dtype=object)
+
+
+def _enough(reach: Mapping[str, Any]) -> bool:
+    """Say whether a group had cases enough to say how far its sets or intervals must reach."""
+    return None not in reach["limits"] if "limits" in reach else reach["reach"] is not None
 
 
 def _members(text: str) -> set[str]:

@@ -19,6 +19,8 @@ from medtasks.trust import ABSTAIN, held
 Values = npt.NDArray[np.float64]
 SHOWN = 6
 """Targets of which curves are drawn."""
+GROUPS = 20
+"""Groups calibrated within that are told of, the largest first."""
 METHODS = {
     "none": "none",
     "temperature": "temperature scaling",
@@ -102,7 +104,42 @@ def _promises(judged: Judged, quantities: Sequence[Quantity], level: float) -> l
         f"The {kind} were made to hold the truth for {level:.0%} of new cases like those calibrated on (split "
         "conformal prediction). So often they did for the cases judged:"
     )
-    return [Text(text), Table(header, rows)]
+    return [Text(text), Table(header, rows), *_by_group(judged, quantities)]
+
+
+def _by_group(judged: Judged, quantities: Sequence[Quantity]) -> list[Block]:
+    """Say which groups were calibrated by themselves, how sets or intervals hold there, and what abstaining buys."""
+    if "group" not in judged.answers:
+        return []
+    groups = judged.answers["group"].to_numpy()
+    names, counts = np.unique(groups.astype(str), return_counts=True)
+    shown = names[np.argsort(-counts, kind="stable")][:GROUPS].tolist()
+    kept = (judged.answers["decision"] != ABSTAIN).to_numpy()
+    rows = []
+    for quantity in quantities[:SHOWN]:
+        inside, known = held(quantity, judged.data, judged.answers)["coverage"]
+        column = "calibrated_on" if len(quantities) == 1 else f"calibrated_on_{quantity.name}"
+        for name in shown:
+            mine = groups == name
+            measured = inside[mine & known]
+            rows.append(
+                [
+                    f"{quantity.name}: {name}" if len(quantities) > 1 else name,
+                    str(int(mine.sum())),
+                    str(judged.answers[column].to_numpy()[mine][0]),
+                    f"{measured.mean():.3f}" if len(measured) else "-",
+                    f"{kept[mine].mean():.0%}",
+                    _error(judged, quantity, mine & kept),
+                ]
+            )
+    right = "Decided rightly" if quantities[0].labels else "Mean absolute error"
+    header = ["Group", "Cases", "Calibrated on", "Hold the truth", "Answered", f"{right}, of those answered"]
+    note = (
+        "Groups calibrated each by itself (--within). Where that says all cases, the group had too few for that, or "
+        "none: it shares what was calibrated on all, which need not hold in it."
+    )
+    more = f" The {GROUPS} largest of {len(names)}." if len(names) > GROUPS else ""
+    return [Table(header, rows, note + more)]
 
 
 def _domain(judged: Judged, quantities: Sequence[Quantity]) -> Table:

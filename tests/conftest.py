@@ -280,7 +280,7 @@ def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     A process costs a second: this is for tests that are about something else.
     """
-    from medtasks.testing import behaving, child, storing
+    from medtasks.testing import behaving, child, fresh
 
     rest = {"TimeoutExpired": subprocess.TimeoutExpired, "DEVNULL": subprocess.DEVNULL}
 
@@ -294,7 +294,7 @@ def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     def listed(command: list[str], **options: Any) -> Any:
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(storing, "subprocess", SimpleNamespace(run=answer, **rest))
+    monkeypatch.setattr(fresh, "subprocess", SimpleNamespace(run=answer, **rest))
     monkeypatch.setattr(behaving, "subprocess", SimpleNamespace(run=listed, **rest))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from medtasks import registry
+from medtasks import guarding, registry
 from medtasks.errors import PluginError, UsageError
 from medtasks.registry import State
 
@@ -60,12 +61,13 @@ def test_a_plugin_that_does_not_load_says_why(plugins: Any, code: str, reason: s
     assert registry.find("model", "diagnosis.linear-record").load().__name__ == "LinearRecord"
 
 
-def test_what_a_plugin_prints_on_import_stays_off_stdout(plugins: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    plugins.model("acme-loud", "print('buy acme'); It = 3")
+def test_what_a_plugin_prints_on_import_stays_off_stdout(plugins: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    plugins.model("acme-loud", "import os; print('buy acme'); os.write(1, b'and more'); It = 3")
     assert registry.find("model", "diagnosis.acme-loud").load() == 3
-    said = capsys.readouterr()
+    said = capfd.readouterr()
     assert said.out == ""
     assert "buy acme" in said.err
+    assert "and more" in said.err
 
 
 def test_ctrl_c_during_an_import_is_no_broken_plugin(plugins: Any) -> None:
@@ -98,6 +100,7 @@ def test_malformed_entry_points_are_told_and_harm_nobody_else(plugins: Any, text
 def test_an_unrelated_package_with_malformed_entry_points_is_not_our_business(plugins: Any) -> None:
     plugins.install("unrelated", "[console_scripts\nthis = is = broken")
     assert "unrelated" not in {entry.distribution for entry in registry.entries()}
+    assert "malformed" in dict(registry.unread())["unrelated"]
     assert state_of("diagnosis.linear-record").state is State.READY
 
 
@@ -117,6 +120,10 @@ def test_a_distribution_with_damaged_metadata_harms_only_itself(plugins: Any, da
     else:
         about.write_bytes(b"Metadata-Version: 2.1\nSummary: \xff\xfe\n" if damage == "not UTF-8" else b"Version: 1\n")
     assert state_of("diagnosis.linear-record").state is State.READY
+    entry = state_of("diagnosis.acme-damaged")
+    assert (entry.state, entry.distribution) == (State.BROKEN, "acme-damaged")
+    assert "METADATA" in str(entry.reason)
+    assert "pip install --force-reinstall acme-damaged" in str(entry.fix)
 
 
 def test_unreadable_entry_points_harm_only_themselves(plugins: Any) -> None:
@@ -124,6 +131,7 @@ def test_unreadable_entry_points_harm_only_themselves(plugins: Any) -> None:
     (file,) = plugins.folder.glob("acme_bytes-*/entry_points.txt")
     file.write_bytes(b"[medtasks.models]\n\xff\xfe = x:Y\n")
     assert state_of("diagnosis.linear-record").state is State.READY
+    assert ("acme-bytes", "its entry_points.txt is not UTF-8") in registry.unread()
 
 
 def test_a_plugin_written_for_another_medtasks_is_incompatible(plugins: Any) -> None:
@@ -165,6 +173,53 @@ def test_a_stranger_cannot_take_a_built_in_name_unnoticed(plugins: Any) -> None:
     with pytest.raises(PluginError):
         registry.find("model", "diagnosis.linear-record").load()
     assert registry.find("model", "medtasks:diagnosis.linear-record").load().__name__ == "LinearRecord"
+
+
+@pytest.mark.parametrize("harm", ["incompatible", "damaged"])
+def test_one_that_cannot_be_used_takes_no_name_from_another(plugins: Any, harm: str) -> None:
+    plugins.install(
+        "acme-first",
+        {MODELS: {"diagnosis.linear-record": "acme_first:It"}},
+        "It = 3",
+        requires=("medtasks>=99",) if harm == "incompatible" else (),
+    )
+    if harm == "damaged":
+        (about,) = plugins.folder.glob("acme_first-*/METADATA")
+        about.unlink()
+    assert registry.find("model", "diagnosis.linear-record").load().__name__ == "LinearRecord"
+    with pytest.raises(PluginError, match=harm if harm == "incompatible" else "broken"):
+        registry.find("model", "acme-first:diagnosis.linear-record").load()
+
+
+def test_an_import_may_end_what_it_has_forked(plugins: Any) -> None:
+    code = """
+    import os, warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads, which the tests may have
+        child = os.fork()
+    if child == 0:
+        os._exit(3)
+    It = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    """
+    plugins.model("acme-forks", code)
+    assert registry.find("model", "diagnosis.acme-forks").load() == 3
+
+
+def test_a_limit_that_is_no_number_is_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, seconds in (("soon", guarding.SECONDS), ("0", 0.0), ("nan", 0.0), ("2.5", 2.5)):
+        monkeypatch.setenv(guarding.VARIABLE, text)
+        assert guarding._seconds() == seconds
+
+
+def test_an_alarm_clock_that_somebody_else_has_set_is_left_alone(plugins: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins.model("acme-slow", "import time\ntime.sleep(0.3)\nIt = 3")
+    monkeypatch.setenv(guarding.VARIABLE, "0.1")
+    before = signal.signal(signal.SIGALRM, mine := lambda number, frame: None)
+    try:
+        assert registry.find("model", "diagnosis.acme-slow").load() == 3
+        assert signal.getsignal(signal.SIGALRM) is mine
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_an_older_copy_further_down_the_path_does_not_count(plugins: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pandas as pd
 import pytest
 
 import medtasks
+from medtasks.activity import judging
 from medtasks.cases import Molecules
 from medtasks.cases.neighbours import Neighbours
-from medtasks.errors import BundleError
+from medtasks.dataset import Dataset
+from medtasks.errors import BundleError, UsageError
+from medtasks.trust import Trust
 
 
 def test_a_record_like_no_other_is_out_and_not_decided(record_run: Path, table: pd.DataFrame) -> None:
@@ -154,9 +158,107 @@ def test_sets_are_calibrated_within_groups(tmp_path: Path) -> None:
     assert (new["status"] == "ok").all()
 
 
-def test_a_field_to_calibrate_within_must_exist(table: pd.DataFrame, image_folder: Path) -> None:
-    from medtasks.errors import UsageError
+LONG = {"split_by": "random", "folds": 1, "valid": 0.35, "test": 0.35, "model": "linear-fingerprint"}
 
+
+def test_intervals_of_molecules_are_calibrated_within_groups(tmp_path: Path) -> None:
+    from medtasks.preparing import named_dataset
+
+    cases = named_dataset("activity.chembl2321810")().load(None, cache=tmp_path, seed=0).cases
+    assert isinstance(cases, Molecules)
+    table = pd.DataFrame({"smiles": cases.smiles()})
+    rng = np.random.default_rng(0)
+    table["assay"] = rng.choice(["sharp", "vague", "rare"], len(table), p=[0.76, 0.22, 0.02])
+    table["y"] = table["smiles"].str.count("N") + rng.normal(0, np.where(table["assay"] == "vague", 4.0, 0.5))
+    run = medtasks.run("activity", table, within="assay", out=tmp_path / "r", **LONG)  # type: ignore[arg-type]
+    judged = pd.read_csv(run.folder / "predictions.csv")
+    assert set(judged.loc[judged["group"] == "vague", "calibrated_on"]) == {"group"}
+    assert set(judged.loc[judged["group"] == "rare", "calibrated_on"]) == {"all cases"}
+    width = (judged["high_y"] - judged["low_y"]).groupby(judged["group"]).median()
+    assert width["vague"] > 2 * width["sharp"]
+    told = {one["value"]: one for one in run.summary["subgroups"]}
+    assert abs(told["vague"]["metrics"]["coverage"]["value"] - 0.9) < 0.12  # 60 cases: two standard errors and a half
+    assert abs(told["sharp"]["metrics"]["coverage"]["value"] - 0.9) < 0.08  # 240
+    assert told["rare"]["metrics"] == {}
+    page, card = ((run.folder / name).read_text("utf-8") for name in ("report.html", "card.md"))
+    assert "Groups calibrated each by itself" in page
+    assert "| assay: vague |" in card
+    assert "coverage" in card[card.index("| assay: vague |") :].splitlines()[0]
+    new = table.head(3).assign(assay=["vague", "never seen", None])
+    answers = medtasks.predict(run.bundle, new)
+    assert answers["group"].tolist() == ["vague", "never seen", "not known"]
+    assert answers["calibrated_on"].tolist() == ["group", "all cases", "all cases"]
+    assert np.isfinite(answers["high_y"]).all()
+    assert medtasks.predict(run.bundle, list(new["smiles"]))["calibrated_on"].tolist() == ["all cases"] * 3
+    with pytest.raises(UsageError, match="--within: the table has no column 'assay'"):
+        medtasks.predict(run.bundle, new.drop(columns="assay"))
+    again = medtasks.evaluate(run.bundle, table)
+    assert again.answers["group"].tolist() == table["assay"].tolist()
+
+
+def test_sets_of_images_are_calibrated_within_groups(tmp_path: Path) -> None:
+    from PIL import Image
+
+    rng, rows = np.random.default_rng(0), []
+    for i in range(400):
+        scanner, ill = ("noisy" if i % 3 == 0 else "clear"), bool(rng.random() < 0.5)
+        bright = 90 + 60 * ill + rng.normal(0, 60 if scanner == "noisy" else 12)
+        Image.fromarray((bright + rng.normal(0, 5, (8, 8))).clip(0, 255).astype(np.uint8)).save(tmp_path / f"{i}.png")
+        rows.append((f"{i}.png", "ill" if ill else "well", scanner if i else "one"))
+    table = pd.DataFrame(rows, columns=["path", "target", "scanner"])
+    table.to_csv(tmp_path / "films.csv", index=False)
+    shares = {"valid": 0.35, "test": 0.35, "model": "linear-image"}
+    run = medtasks.run("diagnosis", tmp_path / "films.csv", within="scanner", out=tmp_path / "r", **shares)  # type: ignore[arg-type]
+    told = {one["value"]: one["metrics"] for one in run.summary["subgroups"] if one["n"] > 20}
+    assert set(told) == {"clear", "noisy"}
+    assert abs(told["clear"]["coverage"]["value"] - 0.9) < 0.12
+    assert told["noisy"]["set_size"]["value"] > told["clear"]["set_size"]["value"]
+    found = medtasks.predict(run.bundle, tmp_path / "films.csv")
+    assert found["group"].tolist() == table["scanner"].tolist()
+    assert found.loc[found["group"] == "noisy", "calibrated_on"].eq("group").all()
+    assert found["calibrated_on"][0] == "all cases"  # the only image of its scanner
+    assert medtasks.predict(run.bundle, tmp_path / "1.png")["calibrated_on"].tolist() == ["all cases"]
+    assert not any(b"films" in path.read_bytes() for path in run.bundle.rglob("*.npz"))
+
+
+def test_groups_too_small_share_what_was_calibrated_on_all() -> None:
+    from medtasks.task import Quantity
+    from medtasks.trust import POOLED
+
+    rng = np.random.default_rng(0)
+    molecules = Molecules.from_smiles(["C" * (1 + i % 9) for i in range(60)])
+    molecules.cohorts = np.array(["big"] * 52 + ["PATIENTMARK"] * 8, dtype=object)
+    data = Dataset(molecules, rng.normal(size=(60, 1)), names=("y",), kinds=("number",))
+    quantity = judging.quantities(("y",), ("number",))
+    assert isinstance(quantity[0], Quantity)
+    answers = pd.DataFrame({"y": np.zeros(60)})
+
+    class Options:
+        within = "assay"
+
+    trust = Trust().calibrate(quantity, data, answers, Options)
+    assert set(trust.reaches["y"]) == {"big", POOLED}
+    assert "PATIENTMARK" not in json.dumps(trust.as_json())  # of a group too small not even the name is kept
+    bound = trust.bound(quantity, answers, data.cases)
+    assert bound["calibrated_on"].tolist() == ["group"] * 52 + ["all cases"] * 8
+    assert bound["high_y"].notna().all()
+    assert data.take(np.array([59, 0])).cases.cohorts.tolist() == ["PATIENTMARK", "big"]  # type: ignore[union-attr]
+
+
+def test_a_column_to_calibrate_within_must_exist(tmp_path: Path) -> None:
+    table = pd.DataFrame({"smiles": ["CCO"] * 30, "y": np.arange(30.0), "assay": "a"})
+    with pytest.raises(UsageError, match="--within: the table has no column 'asay'") as caught:
+        medtasks.run("activity", table, within="asay", model="linear-fingerprint")
+    assert "assay" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="has no column 'assay'"):
+        medtasks.run("activity", "chembl2321810", within="assay", model="linear-fingerprint")
+    with pytest.raises(UsageError, match="--within: the table has no column 'site'"):
+        medtasks.run(
+            "diagnosis", pd.DataFrame({"path": ["a.png"], "target": ["x"]}), within="site", model="linear-image"
+        )
+
+
+def test_a_field_to_calibrate_within_must_exist(table: pd.DataFrame, image_folder: Path) -> None:
     with pytest.raises(UsageError, match="no field is called 'wrad'"):
         medtasks.run("diagnosis", table, model="linear-record", within="wrad")
     with pytest.raises(UsageError, match="no field is called 'ward'"):

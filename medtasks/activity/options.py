@@ -41,6 +41,9 @@ class ActivityOptions(Config):
     `ug/mL` or `mg/L`."""
     level: float = pydantic.Field(default=0.9, gt=0.5, lt=1)
     """The share of new cases whose prediction sets and intervals are to hold the truth."""
+    within: str | None = None
+    """A column (assay, series) within whose groups intervals and prediction sets are calibrated, so that they hold in
+    every one."""
     per_class: bool = False
     """Calibrate prediction sets within each class, so that they hold in the rare one too."""
     name_nearest: bool = True
@@ -49,8 +52,8 @@ class ActivityOptions(Config):
     """How probabilities are calibrated on validation: `temperature`, `platt`, `isotonic`, `none`; `auto` takes what is
     shown to make them truer."""
     threshold: Rule = "youden"
-    """For classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`, `specificity=0.9`, or a
-    probability."""
+    """For classes, how the threshold is chosen on validation: `youden`, `sensitivity=0.95`, `specificity=0.9`,
+    `cost=5`, or a probability."""
     cliff: float = pydantic.Field(default=1.0, ge=0)
     """Difference between nearly identical molecules that makes an activity cliff: 1 is ten-fold in log units; 0 looks
     for none."""

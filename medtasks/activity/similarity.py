@@ -81,8 +81,8 @@ def _alike(molecules: Molecules) -> list[npt.NDArray[np.int64]]:
     found = []
     for row, one in enumerate(whole):
         same = np.array(BulkTanimotoSimilarity(one, whole)) >= CLIFF_SIMILARITY
-        if ringed[row]:
-            same[np.concatenate([members[core] for core in near[own[row]]])] = True
+        for core in near[own[row]] if ringed[row] else ():
+            same[members[core]] = True
         same[row] = False
         found.append(np.flatnonzero(same))
     return found

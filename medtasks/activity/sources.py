@@ -15,6 +15,7 @@ from medtasks.activity.measurements import CONTRADICTION, POWERS, Measured, is_b
 from medtasks.activity.options import ActivityOptions
 from medtasks.activity.splitting import read_times
 from medtasks.cases import Molecules, Source
+from medtasks.cases.columns import cohorts_in
 from medtasks.cases.molecule_files import name_column, structure_column
 from medtasks.cases.molecules import names_of, parts_of, read_structures
 from medtasks.dataset import Dataset, Origin
@@ -52,6 +53,8 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     where = "the table" if not isinstance(source, (str, Path)) else str(source)
     table = pd.concat(list(parts_of(source)), ignore_index=True).rename(columns=str)
     columns = _columns(table, options, where)
+    if options.within:
+        cohorts_in(table.head(0), options.within, where)  # told before structures are read, which takes long
     found = _read_structures(table[columns.smiles], options, context)
     measured = _measure(table, columns, options, found, where)
     reasons = [
@@ -68,11 +71,12 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     kinds = _kinds(measured, options, where, kinds)
     censoring = np.column_stack([one.censoring for one in measured.values()])
     ids = names_of(table, columns.id)
+    cohorts = cohorts_in(table, options.within, where)[rows] if options.within else None
     extra: dict[str, npt.NDArray[Any]] = {"censoring": censoring[rows]} if censoring.any() else {}
     if columns.time:
         extra["time"] = read_times(table[columns.time].iloc[rows], where)
     dataset = Dataset(
-        Molecules([ids[i] for i in rows], [found[i] for i in rows], options.standard),
+        Molecules([ids[i] for i in rows], [found[i] for i in rows], options.standard, cohorts),
         values[rows],
         names=tuple(measured),
         kinds=kinds,

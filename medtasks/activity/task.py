@@ -13,6 +13,7 @@ from medtasks.activity import judging, sources, splitting
 from medtasks.activity.options import ActivityOptions
 from medtasks.activity.similarity import with_cliffs
 from medtasks.cases import Cases, Molecules, Reading, Schema, Source
+from medtasks.cases.columns import COHORT
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, UsageError
 from medtasks.evaluation import calibrators
@@ -43,7 +44,9 @@ class Activity(Task):
     baselines: ClassVar[Mapping[str, str]] = {"molecules": "activity.linear-fingerprint"}
     demo: ClassVar[str] = "chembl2321810"
     demo_config: ClassVar[Mapping[str, Any]] = {"folds": 3, "graph_steps": 200}
-    settled: ClassVar[frozenset[str]] = frozenset({"threshold", "calibration", "level", "per_class", "name_nearest"})
+    settled: ClassVar[frozenset[str]] = frozenset(
+        {"threshold", "calibration", "level", "within", "per_class", "name_nearest"}
+    )
     not_for: ClassVar[tuple[str, ...]] = (
         "It ranks molecules for the next experiment; it does not replace the experiment.",
         "The less a new molecule resembles those it was trained on, the less its prediction is worth.",
@@ -60,6 +63,14 @@ class Activity(Task):
     def adapt(self, dataset: Dataset, options: Any) -> Dataset:
         """Mark the molecules on activity cliffs; see `medtasks.activity.similarity`."""
         return with_cliffs(dataset, options.cliff)
+
+    def check_options(self, options: Any, source: Source | Dataset, dataset: Dataset) -> None:
+        """Refuse groups to calibrate within where molecules carry none."""
+        if options.within is not None and dataset.cases.cohorts is None:
+            raise UsageError(
+                f"--within: {dataset.origin.source} has no column {options.within!r}",
+                hint="give a table, or molecules with their `cohorts`",
+            )
 
     def check_trainable(self, dataset: Dataset) -> None:
         """Refuse targets with too few measurements, or with one value only."""
@@ -176,7 +187,7 @@ class Activity(Task):
 
     def schema(self, dataset: Dataset, options: Any) -> Schema:
         """Describe the input, with the columns that hold the structure and name the molecule."""
-        columns = {"smiles": options.smiles, "id": options.id}
+        columns = {"smiles": options.smiles, "id": options.id, COHORT: options.within}
         return {**dataset.cases.schema(), **columns, "kinds": list(dataset.kinds)}
 
     def read_cases(self, source: Any, schema: Schema) -> Iterator[Reading[Cases]]:

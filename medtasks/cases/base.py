@@ -34,12 +34,23 @@ class Cases(ABC):
     ----------
     ids : (n,) array of str
         The name of each row, as the source gave it.
+    cohorts : (n,) array of str, or None
+        The group of each row (a site, an assay) that sets and intervals are calibrated within, None in it where it is
+        not known; None where no groups were asked for, or they are fields. Models don't see it.
     """
 
     kind: ClassVar[str]
+    cohorts: npt.NDArray[Any] | None = None
 
-    def __init__(self, ids: Sequence[str] | npt.NDArray[Any]) -> None:
+    def __init__(
+        self,
+        ids: Sequence[str] | npt.NDArray[Any],
+        cohorts: Sequence[str | None] | npt.NDArray[Any] | None = None,
+    ) -> None:
         self.ids = np.asarray(ids, dtype=object)
+        self.cohorts = None if cohorts is None else np.asarray(cohorts, dtype=object)
+        if self.cohorts is not None and len(self.cohorts) != len(self.ids):
+            raise ValueError(f"{len(self.cohorts)} cohorts for {len(self.ids)} cases")
 
     def __len__(self) -> int:
         return len(self.ids)

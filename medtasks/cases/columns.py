@@ -61,6 +61,29 @@ def names_in(table: pd.DataFrame, name: str | None, where: str) -> npt.NDArray[A
     return table[name].astype(str).str.strip().to_numpy(dtype=object)
 
 
+COHORT = "cohort"
+"""Key of a schema that names the column of cohorts, and the column of what was read."""
+
+
+def cohorts_in(table: pd.DataFrame, name: str, where: str) -> npt.NDArray[Any]:
+    """Return the group (site, assay) of each row within which sets and intervals are calibrated; None where missing.
+
+    Raises
+    ------
+    UsageError
+        If there is no such column.
+    """
+    if name not in table.columns:
+        raise UsageError(f"--within: {where} has no column {name!r}", hint=suggest(name, map(str, table.columns)))
+    return np.array(
+        [
+            None if gone else str(value).strip()
+            for value, gone in zip(table[name], is_missing(table[name]), strict=True)
+        ],
+        dtype=object,
+    )
+
+
 def natural(name: str) -> tuple[int, float, str]:
     """Return a key that sorts numbers by value, before words.
 

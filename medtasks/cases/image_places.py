@@ -6,10 +6,13 @@ import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.base import Source
+from medtasks.cases.columns import cohorts_in
 from medtasks.cases.image_files import is_image
 from medtasks.cases.tables import is_missing, is_table, iterate_table
 from medtasks.errors import DataError, UsageError, suggest
@@ -35,8 +38,12 @@ def manifest_paths(table: pd.DataFrame, root: Path, where: str, column: str = "p
     return [None if gone else root / str(value).strip() for value, gone in zip(table[column], missing, strict=True)]
 
 
-def locate(source: Source, chunk: int, columns: tuple[str, str]) -> Iterator[tuple[list[str], list[Path | None]]]:
-    """Yield ids and paths, ``chunk`` at a time; ``columns`` are those of a manifest's paths and ids."""
+Located = tuple[list[str], list[Path | None], npt.NDArray[Any] | None]
+"""Ids, paths and, where a manifest was asked for them, cohorts."""
+
+
+def locate(source: Source, chunk: int, columns: tuple[str, str, str | None]) -> Iterator[Located]:
+    """Yield ids, paths and cohorts, ``chunk`` at a time; ``columns`` are a manifest's of paths, ids and cohorts."""
     if isinstance(source, pd.DataFrame):
         for start in range(0, len(source), chunk):
             yield _of_manifest(source[start : start + chunk], Path(), "the table", columns)
@@ -63,7 +70,7 @@ def locate(source: Source, chunk: int, columns: tuple[str, str]) -> Iterator[tup
         root = fixed_part(str(source))
         ids = [file.relative_to(root).as_posix() for file in files]
     for start in range(0, len(files), chunk):
-        yield ids[start : start + chunk], list(files[start : start + chunk])
+        yield ids[start : start + chunk], list(files[start : start + chunk]), None
 
 
 def fixed_part(pattern: str) -> Path:
@@ -77,10 +84,9 @@ def fixed_part(pattern: str) -> Path:
     return Path(*parts[:wild])
 
 
-def _of_manifest(
-    table: pd.DataFrame, root: Path, where: str, columns: tuple[str, str]
-) -> tuple[list[str], list[Path | None]]:
-    path, name = columns
+def _of_manifest(table: pd.DataFrame, root: Path, where: str, columns: tuple[str, str, str | None]) -> Located:
+    path, name, cohort = columns
     paths = manifest_paths(table, root, where, path)
     names = table[name if name in table.columns else path]
-    return ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)], paths
+    ids = ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)]
+    return ids, paths, None if cohort is None else cohorts_in(table, cohort, where)

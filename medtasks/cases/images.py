@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
+from medtasks.cases.columns import COHORT
 from medtasks.cases.image_files import (
     Deep,
     ImageError,
@@ -66,6 +67,8 @@ class Images(Cases):
         What `inspect` told about each image; found out when first needed where None.
     within
         The values that count as black and white in images of more than 8 bits; see `decode`.
+    cohorts
+        The group of each that sets are calibrated within (a site, a scanner), if there is one.
 
     Examples
     --------
@@ -82,8 +85,9 @@ class Images(Cases):
         items: Sequence[Path | Pixels] | Pixels,
         facts: Sequence[ImageFacts] | None = None,
         within: Range | None = None,
+        cohorts: Sequence[str | None] | npt.NDArray[Any] | None = None,
     ) -> None:
-        super().__init__(ids)
+        super().__init__(ids, cohorts)
         if len(ids) != len(items):
             raise ValueError(f"{len(ids)} ids for {len(items)} images")
         self._items = items
@@ -95,7 +99,7 @@ class Images(Cases):
         """Return the given images, in the given order, without reading them."""
         part = object.__new__(type(self))
         part.ids, part._items, part._rows = self.ids[rows], self._items, self._rows[rows]
-        part._within = self._within
+        part._within, part.cohorts = self._within, None if self.cohorts is None else self.cohorts[rows]
         part._facts = [self._facts[i] for i in rows] if self._facts is not None else None
         return part
 
@@ -188,9 +192,9 @@ class Images(Cases):
         if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".npz":
             yield from _read_arrays(cls, Path(source), chunk, within)
             return
-        columns = schema.get("path", "path"), schema.get("id", "id")
-        for ids, paths in locate(source, chunk, columns):
-            yield from _read_files(cls, ids, paths, within)
+        columns = schema.get("path", "path"), schema.get("id", "id"), schema.get(COHORT)
+        for ids, paths, cohorts in locate(source, chunk, columns):
+            yield from _read_files(cls, ids, paths, cohorts, within)
 
 
 def inspect(image: Pixels | Deep, within: Range | None = None) -> ImageFacts:
@@ -251,7 +255,11 @@ def _range_of(schema: Schema) -> Range | None:
 
 
 def _read_files(
-    cls: type[Images], ids: list[str], paths: list[Path | None], within: Range | None
+    cls: type[Images],
+    ids: list[str],
+    paths: list[Path | None],
+    cohorts: npt.NDArray[Any] | None,
+    within: Range | None,
 ) -> Iterator[Reading[Any]]:
     def look(path: Path | None) -> Pixels | str:
         if path is None:
@@ -267,16 +275,22 @@ def _read_files(
         done.append(found)
         held += 0 if isinstance(found, str) else found.nbytes
         if held >= CHUNK_BYTES:
-            yield _reading(cls, ids[start : start + len(done)], done)
+            yield _reading(cls, ids, done, cohorts, start)
             start, held, done = start + len(done), 0, []
     if done:
-        yield _reading(cls, ids[start:], done)
+        yield _reading(cls, ids, done, cohorts, start)
 
 
-def _reading(cls: type[Images], ids: list[str], found: list[Pixels | str]) -> Reading[Any]:
-    valid = [(name, item) for name, item in zip(ids, found, strict=True) if not isinstance(item, str)]
-    cases = cls([name for name, _ in valid], [item for _, item in valid]) if valid else None
-    return Reading(tuple(ids), tuple(item if isinstance(item, str) else None for item in found), cases)
+def _reading(
+    cls: type[Images], ids: list[str], found: list[Pixels | str], cohorts: npt.NDArray[Any] | None, start: int
+) -> Reading[Any]:
+    """Return what was found of the ids from ``start`` on."""
+    valid = [(start + i, item) for i, item in enumerate(found) if not isinstance(item, str)]
+    groups = None if cohorts is None else [cohorts[row] for row, _ in valid]
+    cases = cls([ids[row] for row, _ in valid], [item for _, item in valid], cohorts=groups) if valid else None
+    return Reading(
+        tuple(ids[start : start + len(found)]), tuple(item if isinstance(item, str) else None for item in found), cases
+    )
 
 
 def _read_arrays(cls: type[Images], path: Path, chunk: int, within: Range | None) -> Iterator[Reading[Any]]:

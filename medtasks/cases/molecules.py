@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.base import Cases, Reading, Schema, Source
+from medtasks.cases.columns import COHORT, cohorts_in
 from medtasks.cases.molecule_files import NAME, STRUCTURE, iterate_molecules, name_column, structure_column
 from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read_mol, read_smiles, smiles, version
 from medtasks.errors import DataError, suggest
@@ -34,6 +35,8 @@ class Molecules(Cases):
         One ``Mol.ToBinary()`` per molecule.
     standard
         The standard form that they were brought to.
+    cohorts
+        The group of each that sets and intervals are calibrated within (an assay, a series), if there is one.
 
     Examples
     --------
@@ -45,9 +48,13 @@ class Molecules(Cases):
     kind: ClassVar[str] = "molecules"
 
     def __init__(
-        self, ids: Sequence[str] | npt.NDArray[Any], binaries: Sequence[bytes], standard: Standard | None = None
+        self,
+        ids: Sequence[str] | npt.NDArray[Any],
+        binaries: Sequence[bytes],
+        standard: Standard | None = None,
+        cohorts: Sequence[str | None] | npt.NDArray[Any] | None = None,
     ) -> None:
-        super().__init__(ids)
+        super().__init__(ids, cohorts)
         if len(ids) != len(binaries):
             raise ValueError(f"{len(ids)} ids for {len(binaries)} molecules")
         self.binaries = tuple(binaries)
@@ -76,11 +83,15 @@ class Molecules(Cases):
 
     def take(self, rows: npt.NDArray[np.int64]) -> Self:
         """Return the given molecules, in the given order."""
-        return type(self)(self.ids[rows], [self.binaries[i] for i in rows], self.standard)
+        cohorts = None if self.cohorts is None else self.cohorts[rows]
+        return type(self)(self.ids[rows], [self.binaries[i] for i in rows], self.standard, cohorts)
 
     def join(self, other: Self) -> Self:
         """Return these molecules with those of ``other`` behind them."""
-        return type(self)(np.concatenate([self.ids, other.ids]), self.binaries + other.binaries, self.standard)
+        cohorts = None
+        if self.cohorts is not None and other.cohorts is not None:
+            cohorts = np.concatenate([self.cohorts, other.cohorts])
+        return type(self)(np.concatenate([self.ids, other.ids]), self.binaries + other.binaries, self.standard, cohorts)
 
     def mol(self, row: int) -> Mol:
         """Return one molecule as RDKit's ``Mol``."""
@@ -134,12 +145,13 @@ class Molecules(Cases):
 
     @classmethod
     def pieces(cls, source: Source | Sequence[Any], schema: Schema, *, chunk: int = CHUNK) -> Iterator[pd.DataFrame]:
-        """Yield a source in pieces, nothing parsed: tables of structure and name.
+        """Yield a source in pieces, nothing parsed: tables of structure, name and, if the schema asks, cohort.
 
         Raises
         ------
         DataError
-            If the source as a whole cannot be read, or has no column with structures.
+            If the source as a whole cannot be read, has no column with structures, or is a file or table without that
+            of cohorts.
         """
         where = "the table" if isinstance(source, pd.DataFrame) else str(source)
         start = 0
@@ -151,7 +163,10 @@ class Molecules(Cases):
                     f"{where} has no column {wanted!r} with structures", hint=suggest(wanted, map(str, part.columns))
                 )
             names = names_of(part, name_column(part, schema.get("id")), start)
-            yield pd.DataFrame({STRUCTURE: part[column].to_numpy(), NAME: names}, dtype=object)
+            found: dict[str, Any] = {STRUCTURE: part[column].to_numpy(), NAME: names}
+            if schema.get("cohort") and isinstance(source, (str, Path, pd.DataFrame)):  # a list has no columns
+                found[COHORT] = cohorts_in(part, schema["cohort"], where)
+            yield pd.DataFrame(found, dtype=object)
             start += len(part)
 
     @classmethod
@@ -162,12 +177,14 @@ class Molecules(Cases):
         standard, ids = Standard(**schema["standard"]), piece[NAME].tolist()
         found = list(_read(piece[STRUCTURE], standard, tick))
         errors = tuple(item if isinstance(item, str) else None for item in found)
-        valid = [(name, mol) for name, mol in zip(ids, found, strict=True) if not isinstance(mol, str)]
-        if not valid:
+        rows = [row for row, error in enumerate(errors) if error is None]
+        if not rows:
             return Reading(tuple(ids), errors, None)
-        cases = cls([name for name, _ in valid], [mol.ToBinary() for _, mol in valid], standard)
+        mols: list[Mol] = [found[row] for row in rows]
+        groups = None if COHORT not in piece else [piece[COHORT].iloc[row] for row in rows]
+        cases = cls([ids[row] for row in rows], [mol.ToBinary() for mol in mols], standard, groups)
         if len(cases) <= CHUNK:
-            cases._kept[_unpacked, (), ()] = [mol for _, mol in valid]
+            cases._kept[_unpacked, (), ()] = mols
         return Reading(tuple(ids), errors, cases)
 
 

@@ -12,15 +12,22 @@ from medtasks.cases.molecules import Molecules
 
 Values = npt.NDArray[np.float64]
 
-PROPERTIES = (
-    "CrippenLogP", "CrippenMR", "TPSA", "LabuteASA", "ExactMolWt", "HeavyAtoms", "HBD", "HBA", "RotatableBonds",
-    "Rings", "AromaticRings", "FractionCSP3", "Heteroatoms", "AmideBonds", "Halogens", "FormalCharge",
+BULK = (
+    "TPSA", "LabuteASA", "ExactMolWt", "HeavyAtoms", "HBD", "HBA", "RotatableBonds", "Rings", "AromaticRings",
+    "FractionCSP3", "Heteroatoms", "AmideBonds", "Halogens", "FormalCharge",
 )  # fmt: skip
-"""Those that drive solubility, permeability and distribution and take RDKit well below a millisecond together."""
+"""Those that drive solubility, permeability and distribution and take RDKit a fraction of reading the molecule."""
+PROPERTIES = ("CrippenLogP", "CrippenMR", *BULK)
+"""With lipophilicity and refraction, which cost as much as all else together."""
 
 QUANTUM_NUMBERS = 42
 ROTATABLE, HALOGENS = 18, slice(1, 5)
 """Where among the quantum numbers rotatable bonds are, as ``CalcNumRotatableBonds`` counts them, and F, Cl, Br, I."""
+
+
+def bulk_properties(mols: Molecules | Iterable[Any]) -> Values:
+    """Return (n, 14): `BULK` of molecules or RDKit molecules, by RDKit; of a chunk once for all who ask."""
+    return mols.once(_bulk_of)[0] if isinstance(mols, Molecules) else _bulk(mols)[0]
 
 
 def measure_properties(mols: Molecules | Iterable[Any]) -> Values:
@@ -37,44 +44,57 @@ def measure_properties(mols: Molecules | Iterable[Any]) -> Values:
     >>> properties[0, PROPERTIES.index("HeavyAtoms")]
     np.float64(3.0)
     """
-    if isinstance(mols, Molecules):
-        return mols.once(_measured)[0]
-    return _measure(mols)[0]
+    kept = mols if isinstance(mols, Molecules) else list(mols)
+    crippen = kept.once(_crippen_of)[0] if isinstance(kept, Molecules) else _crippen(kept)[0]
+    return np.concatenate([crippen, bulk_properties(kept)], axis=1)
 
 
 def quantum_numbers(molecules: Molecules) -> Values:
     """Return (n, 42): counts of atoms, bonds, polar groups and rings (MQN; Nguyen et al. 2009,
     doi:10.1002/cmdc.200900317), by RDKit; of a chunk once for all who ask."""
-    return molecules.once(_measured)[1]
+    return molecules.once(_bulk_of)[1]
 
 
 def crippen_shares(molecules: Molecules) -> list[Values]:
     """Return (atoms, 2) of each molecule: what its atoms have of its CrippenLogP and CrippenMR, hydrogens apart."""
-    return molecules.once(_measured)[2]
+    return molecules.once(_crippen_of)[1]
 
 
-def _measured(molecules: Molecules) -> tuple[Values, Values, list[Values]]:
-    return _measure(molecules.mols())
+def _bulk_of(molecules: Molecules) -> tuple[Values, Values]:
+    return _bulk(molecules.mols())
 
 
-def _measure(mols: Iterable[Any]) -> tuple[Values, Values, list[Values]]:
-    """Return `PROPERTIES`, quantum numbers, which count rotatable bonds and halogens for both, and Crippen's shares.
+def _crippen_of(molecules: Molecules) -> tuple[Values, list[Values]]:
+    return _crippen(molecules.mols())
 
-    Wildman & Crippen's types of atoms (1999, doi:10.1021/ci990307l) cost as much as all else together: they are looked
-    for once, in the molecule with its hydrogens, where RDKit's functions look twice.
+
+def _crippen(mols: Iterable[Any]) -> tuple[Values, list[Values]]:
+    """Return (n, 2) lipophilicity and refraction, and each atom's share of them.
+
+    Wildman & Crippen's types of atoms (1999, doi:10.1021/ci990307l) are looked for once, in the molecule with its
+    hydrogens, where RDKit's functions for the one and the other look twice.
     """
-    from rdkit.Chem import AddHs, GetFormalCharge, rdMolDescriptors
+    from rdkit.Chem import AddHs, rdMolDescriptors
+
+    sums, shares = [], []
+    for mol in mols:
+        each = np.array(rdMolDescriptors._CalcCrippenContribs(AddHs(mol)))
+        sums.append(each.sum(axis=0))
+        shares.append(each[: mol.GetNumAtoms()])
+    return _table(sums, 2), shares
+
+
+def _bulk(mols: Iterable[Any]) -> tuple[Values, Values]:
+    """Return `BULK`, and quantum numbers, which count rotatable bonds and halogens for both."""
+    from rdkit.Chem import GetFormalCharge, rdMolDescriptors
 
     d = rdMolDescriptors
-    found, numbers, shares = [], [], []
+    found, numbers = [], []
     for mol in mols:
         counted = d.MQNs_(mol)
         numbers.append(list(counted))
-        each = np.array(d._CalcCrippenContribs(AddHs(mol)))
-        shares.append(each[: mol.GetNumAtoms()])
         found.append(
             (
-                *each.sum(axis=0),
                 d.CalcTPSA(mol),
                 d.CalcLabuteASA(mol),
                 d.CalcExactMolWt(mol),
@@ -91,7 +111,7 @@ def _measure(mols: Iterable[Any]) -> tuple[Values, Values, list[Values]]:
                 GetFormalCharge(mol),
             )
         )
-    return _table(found, len(PROPERTIES)), _table(numbers, QUANTUM_NUMBERS), shares
+    return _table(found, len(BULK)), _table(numbers, QUANTUM_NUMBERS)
 
 
 def _table(rows: list[Any], width: int) -> Values:

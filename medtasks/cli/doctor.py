@@ -7,13 +7,15 @@ import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
-from medtasks import registry
+from medtasks import machine, registry
 from medtasks.cli import output
 from medtasks.cli.run import AsJson
+from medtasks.guarding import VARIABLE
 
 LOAD_SECONDS = 30.0
 """A plugin that takes longer to import is told as hanging; TensorFlow takes 4 s on two cores."""
@@ -36,14 +38,19 @@ def doctor(
     """Check the installation: versions, memory, GPU, and whether each plugin loads (in a process of its own)."""
     with ThreadPoolExecutor(max(SIDE_BY_SIDE, os.cpu_count() or 1)) as pool:
         checked = list(pool.map(lambda entry: _check(entry, timeout), registry.entries()))
+    unread = [
+        {"distribution": name, "reason": reason, "fix": f"pip install --force-reinstall {name}"}
+        for name, reason in registry.unread()
+    ]
     found = {
         "medtasks": registry.version(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "memory_gib": _memory(),
-        "gpu": _gpu(),
+        "memory_gib": machine.memory(),
+        "gpu": machine.gpu(),
         "entries": checked,
+        "unread": unread,
     }
     if as_json:
         output.emit_json(found)
@@ -56,7 +63,9 @@ def doctor(
         )
         for entry in checked:
             if entry["reason"]:
-                typer.echo(f"{entry['name']}: {entry['reason']}")
+                typer.echo(f"{entry['name']}: {entry['reason']}\n  to mend: {entry['fix']}")
+        for other in unread:
+            typer.echo(f"{other['distribution']}: {other['reason']}; it harms nothing here\n  to mend: {other['fix']}")
     if any(entry["state"] != "ready" for entry in checked):
         raise typer.Exit(3)
 
@@ -66,7 +75,8 @@ def _check(entry: registry.Entry, timeout: float) -> dict[str, Any]:
     if entry.state is registry.State.READY:
         reason = _failure(entry, timeout)
         state = "broken" if reason else "ready"
-    return {"kind": entry.kind, "name": entry.name, "plugin": entry.origin, "state": state, "reason": reason}
+    told = {"kind": entry.kind, "name": entry.name, "plugin": entry.origin, "state": state, "reason": reason}
+    return {**told, "fix": replace(entry, state=registry.State(state)).fix}
 
 
 def _failure(entry: registry.Entry, timeout: float) -> str | None:
@@ -79,6 +89,7 @@ def _failure(entry: registry.Entry, timeout: float) -> str | None:
             timeout=timeout,
             check=False,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, VARIABLE: "0"},
         )
     except subprocess.TimeoutExpired:
         return f"did not load within {timeout:g} s (--timeout gives it longer)"
@@ -86,25 +97,3 @@ def _failure(entry: registry.Entry, timeout: float) -> str | None:
         return None
     last = done.stderr.strip().splitlines()[-1:] or [f"ended with exit code {done.returncode}"]
     return last[0].removeprefix("medtasks.errors.PluginError: ")
-
-
-def _memory() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, ValueError, OSError):  # not a POSIX system
-        return None
-
-
-def _gpu() -> str | None:
-    """Ask the driver, which answers without loading any library of ours."""
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return "; ".join(done.stdout.strip().splitlines()) or None if done.returncode == 0 else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
@@ -121,7 +122,19 @@ def _fields(schema: Any) -> list[dict[str, Any]]:
 
 
 def _type(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    """Write a type as a user reads it: without the functions that check it, or the module that names it."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(inner[0])
+    if origin is Literal:
+        return " | ".join(map(repr, inner))
+    if origin in (Union, UnionType):
+        return " | ".join(map(_type, inner))
+    if origin is not None:
+        return f"{_type(origin)}[{', '.join(map(_type, inner))}]"
+    if annotation is type(None):
+        return "None"
+    return "..." if annotation is ... else getattr(annotation, "__name__", str(annotation))
 
 
 def _detail(about: dict[str, Any], table: str, prefix: str, as_json: bool) -> None:

@@ -29,6 +29,13 @@ class Format(StrEnum):
     REQUIREMENTS = "requirements"
 
 
+class Profile(StrEnum):
+    """Which checks are made."""
+
+    DEFAULT = "default"
+    GPU = "gpu"
+
+
 class Kind(StrEnum):
     """What a new plugin brings."""
 
@@ -44,6 +51,8 @@ def list_plugins(
     ] = Format.TABLE,
 ) -> None:
     """List the distributions that bring tasks, models or data sets, from their metadata alone.
+
+    Whether their code can be loaded, `medtasks doctor` tells.
 
     The variable MEDTASKS_PLUGINS names those that count, comma-separated; empty, only what comes with medtasks does.
     """
@@ -67,6 +76,9 @@ def list_plugins(
         header = ["distribution", "version", "state", "brings", "reason"]
         width = None if any(row[-1] for row in rows) else -1
         output.table(header[:width], [row[:width] for row in rows])
+        for plugin in found:
+            if plugin["fix"]:
+                typer.echo(f"to mend {plugin['distribution']}: {plugin['fix']}")
 
 
 @app.command("check")
@@ -79,6 +91,12 @@ def check(
         list[str] | None,
         typer.Option("--expect", metavar="CHECK=REASON", help="A check known to fail, and why; passing is a failure."),
     ] = None,
+    profile: Annotated[
+        Profile,
+        typer.Option(
+            help="Checks that need no special machine, or whether a GPU, which must be here, and the CPU agree."
+        ),
+    ] = Profile.DEFAULT,
     timeout: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="Time that all checks together have.")
     ] = 600.0,
@@ -91,7 +109,8 @@ def check(
     """
     from medtasks.testing import check_apart
 
-    report = check_apart(model, pairs(settings or []), expected=_expected(expect or []), seconds=timeout)
+    chosen = pairs(settings or [])
+    report = check_apart(model, chosen, expected=_expected(expect or []), profile=str(profile), seconds=timeout)
     if as_json:
         output.emit_json(report.as_json())
     else:
@@ -135,6 +154,7 @@ def _about(name: str, group: list[registry.Entry]) -> dict[str, Any]:
         "version": group[0].version,
         "state": str(poor[0].state if poor else registry.State.READY),
         "reason": "; ".join(map(str, reasons)) or None,
+        "fix": poor[0].fix if poor else None,
         "summary": group[0].summary,
         "home_page": group[0].home_page,
         "brings": [{"kind": entry.kind, "name": entry.name, "state": str(entry.state)} for entry in group],

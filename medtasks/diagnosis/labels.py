@@ -112,7 +112,7 @@ def check_options(options: DiagnosisOptions, source: object, dataset: Dataset) -
         raise UsageError("--group-pattern is for the paths of images", hint="name the patients' column with --group")
     if options.within is not None:
         known = [field.name for field in dataset.cases.fields] if isinstance(dataset.cases, Records) else []
-        if options.within not in known:
+        if options.within not in known and dataset.cases.cohorts is None:
             raise UsageError(f"--within: no field is called {options.within!r}", hint=suggest(options.within, known))
     if options.pixel_range is not None and not _deep(dataset):
         raise UsageError(

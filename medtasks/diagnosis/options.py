@@ -59,7 +59,8 @@ class DiagnosisOptions(Config):
     level: float = pydantic.Field(default=0.9, gt=0.5, lt=1)
     """The share of new cases whose prediction sets and intervals are to hold the truth."""
     within: str | None = None
-    """Calibrate prediction sets within each group of this field (sex, site), so that they hold in every one."""
+    """Calibrate prediction sets within each group of this field, or of this column of a manifest (sex, site, scanner),
+    so that they hold in every one."""
     per_class: bool = False
     """Calibrate prediction sets within each class, so that they hold in the rare one too."""
     calibration: Method = "auto"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Images, Records, Schema, Source
-from medtasks.cases.columns import clean, column, names_in
+from medtasks.cases.columns import clean, cohorts_in, column, names_in
 from medtasks.cases.image_files import FLOATING, ImageError, Range
 from medtasks.cases.image_places import find_images, manifest_paths
 from medtasks.cases.images import (
@@ -179,6 +179,7 @@ def _manifest(
     rows = np.array(keep, dtype=np.int64)
     groups = names_in(table, group, where)
     splits = read_split(table[split], where) if split else None
+    cohorts = cohorts_in(table, options.within, where)[rows] if options.within else None
     return _images(
         [paths[i] for i in keep],
         [ids[i] for i in keep],
@@ -188,6 +189,7 @@ def _manifest(
         Origin(where, invalid=tuple(invalid)),
         context,
         options.pixel_range,
+        cohorts,
     )
 
 
@@ -200,6 +202,7 @@ def _images(
     origin: Origin,
     context: Context,
     within: Range | None,
+    cohorts: npt.NDArray[Any] | None = None,
 ) -> Dataset:
     """Look at every file once; those that cannot be decoded are listed in the origin, with the reason."""
     facts: list[ImageFacts] = []
@@ -220,7 +223,8 @@ def _images(
             hint="give PNG, JPEG, TIFF, BMP or DICOM files",
         )
     codes, classes = encode(labels[rows], origin.source)
-    images = Images([ids[i] for i in keep], [paths[i] for i in keep], facts, within)
+    cohorts = None if cohorts is None else cohorts[rows]
+    images = Images([ids[i] for i in keep], [paths[i] for i in keep], facts, within, cohorts)
     return Dataset(
         images,
         codes,

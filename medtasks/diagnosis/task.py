@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Cases, Images, Records, Schema, Source
+from medtasks.cases.columns import COHORT
 from medtasks.dataset import Dataset
 from medtasks.diagnosis import labels, sources
 from medtasks.diagnosis.options import DiagnosisOptions
@@ -193,6 +194,8 @@ class Diagnosis(Task):
         schema = dataset.cases.schema()
         if isinstance(dataset.cases, Records):
             schema["id"] = options.id or "id"
+        else:
+            schema[COHORT] = options.within
         return schema
 
     def toy(self, accepts: str, n: int, seed: int) -> Dataset | None:

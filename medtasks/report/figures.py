@@ -143,6 +143,7 @@ def intervals(rows: Mapping[str, tuple[float, float, float]], label: str, *, lin
     axes.scatter(numbers[:, 0], places, s=26, color=COLOURS[0], zorder=3)
     axes.set_yticks(places, names)
     axes.margins(y=0.5 / max(1, len(names)))
+    axes.locator_params(axis="x", nbins=6)  # more long numbers would touch
     axes.set_xlabel(label)
     return _svg(figure)
 

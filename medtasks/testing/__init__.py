@@ -12,8 +12,8 @@ In Python ``check("diagnosis.my-model")`` returns a report; at a terminal ``medt
 """
 
 from medtasks.testing.apart import check_apart
-from medtasks.testing.checks import CHECKS, check
+from medtasks.testing.checks import CHECKS, PROFILES, check
 from medtasks.testing.items import conformance
 from medtasks.testing.report import Outcome, Report, State
 
-__all__ = ["CHECKS", "Outcome", "Report", "State", "check", "check_apart", "conformance"]
+__all__ = ["CHECKS", "PROFILES", "Outcome", "Report", "State", "check", "check_apart", "conformance"]

@@ -9,14 +9,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from medtasks import registry
 from medtasks.errors import PluginError
 from medtasks.testing.bench import child_environment
-from medtasks.testing.checks import CHECKS
+from medtasks.testing.checks import checks_of
 from medtasks.testing.report import Outcome, Report, State, known
 
 SECONDS = 600.0
@@ -29,6 +29,7 @@ def check_apart(
     config: Mapping[str, Any] | None = None,
     *,
     expected: Mapping[str, str] | None = None,
+    profile: str = "default",
     seconds: float = SECONDS,
 ) -> Report:
     """Check a model as `medtasks.testing.check` does, in a child process that ends after ``seconds``.
@@ -38,20 +39,21 @@ def check_apart(
     Raises
     ------
     UsageError
-        If there is no such model or check.
+        If there is no such model, check or profile.
     PluginError
         If the model cannot be loaded, or a setting does not fit.
     """
     registry.find("model", name)
-    expected = known(expected, CHECKS)
+    checks = checks_of(profile)
+    expected = known(expected, checks)
     with tempfile.TemporaryDirectory(prefix="medtasks-check-") as folder:
         order, out = Path(folder, "order.json"), Path(folder, "lines.jsonl")
         content = {"model": name, "config": dict(config or {}), "expected": expected, "out": str(out)}
-        order.write_text(json.dumps(content), encoding="utf-8")
+        order.write_text(json.dumps({**content, "profile": profile}), encoding="utf-8")
         out.touch()
         end = _run(order, seconds)
         lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    return _report(name, lines, end)
+    return _report(name, checks, lines, end)
 
 
 def _run(order: Path, seconds: float) -> str:
@@ -86,7 +88,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _report(name: str, lines: list[dict[str, Any]], end: str) -> Report:
+def _report(name: str, checks: Iterable[str], lines: list[dict[str, Any]], end: str) -> Report:
     for line in lines:
         if "error" in line:
             kind = PluginError(line["error"], hint=line["hint"])
@@ -98,5 +100,5 @@ def _report(name: str, lines: list[dict[str, Any]], end: str) -> Report:
     if "start" in lines[-1]:
         done.append(Outcome(lines[-1]["start"], State.FAILED, reason=end, mend="To mend: find what ends or hangs it."))
     reached = {outcome.check for outcome in done}
-    rest = [Outcome(check, State.SKIPPED, reason="it was not reached") for check in CHECKS if check not in reached]
-    return Report(name, (*done, *rest), len(CHECKS))
+    rest = [Outcome(check, State.SKIPPED, reason="it was not reached") for check in checks if check not in reached]
+    return Report(name, (*done, *rest), len(list(checks)))

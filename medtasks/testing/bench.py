@@ -74,7 +74,7 @@ class Bench:
         Skipped
             If the task has none.
         """
-        return self._once("toy", lambda: toy_data(self.task.name, self.model.accepts))
+        return self.once("toy", lambda: toy_data(self.task.name, self.model.accepts))
 
     @property
     def train(self) -> Dataset:
@@ -105,22 +105,22 @@ class Bench:
     @property
     def fitted(self) -> Model:
         """The model fitted on the toy data."""
-        return self._once("fitted", lambda: self.fit(self.train, self.valid))
+        return self.once("fitted", lambda: self.fit(self.train, self.valid))
 
     @property
     def raw(self) -> npt.NDArray[Any]:
         """What it says of the test part."""
-        return self._once("raw", lambda: self.predict(self.test.cases))
+        return self.once("raw", lambda: self.predict(self.test.cases))
 
     @property
     def saved(self) -> Path:
         """The folder that it was saved to."""
-        return self._once("saved", self._save)
+        return self.once("saved", self._save)
 
     @property
     def predictor(self) -> Predictor:
         """The fitted model with its decision."""
-        return self._once("predictor", lambda: self.decided(self.fitted, self.train, self.valid))
+        return self.once("predictor", lambda: self.decided(self.fitted, self.train, self.valid))
 
     def fit(self, train: Dataset, valid: Dataset) -> Model:
         """Return a new model, fitted, watched."""
@@ -166,10 +166,9 @@ class Bench:
         return place
 
     def _part(self, start: int, stop: int) -> Dataset:
-        data = self.toy.take(np.arange(start, stop))
-        return replace(data, extra={name: values for name, values in data.extra.items() if name != "cause"})
+        return part(self.toy, start, stop)
 
-    def _once(self, name: str, make: Callable[[], T]) -> T:
+    def once(self, name: str, make: Callable[[], T]) -> T:
         """Make something, or fail, once: a fit that raises is not tried again by every check."""
         if name not in self._remembered:
             try:
@@ -203,9 +202,10 @@ def toy_data(task: str, accepts: str) -> Dataset:
     return data
 
 
-def test_cases(task: str, accepts: str) -> Cases:
-    """Return the cases of the test part, for a fresh process."""
-    return toy_data(task, accepts).cases.take(np.arange(TRAIN + VALID, TRAIN + VALID + TEST))
+def part(toy: Dataset, start: int, stop: int) -> Dataset:
+    """Return some of the toy data, without the cause."""
+    data = toy.take(np.arange(start, stop))
+    return replace(data, extra={name: values for name, values in data.extra.items() if name != "cause"})
 
 
 def renamed(cases: Cases, ids: list[str]) -> Cases:

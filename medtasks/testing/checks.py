@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from medtasks.testing import answering, behaving, learning, storing
+from medtasks.errors import UsageError, suggest
+from medtasks.testing import answering, behaving, devices, learning, storing
 from medtasks.testing.bench import Bench
 from medtasks.testing.report import Absent, Broken, Outcome, Report, Skipped, State, judge, known
 
@@ -36,22 +37,34 @@ _IN_ORDER: tuple[Check, ...] = (
     learning.embeds,
     learning.of_the_task,
 )
+_ON_GPU: tuple[Check, ...] = (
+    devices.uses_gpu,
+    devices.answers_on_gpu,
+    devices.fitted_on_gpu,
+    devices.learns_on_gpu,
+)
 CHECKS: Mapping[str, Check] = {check.__name__.replace("_", "-"): check for check in _IN_ORDER}
-"""Every check by its name; the docstring of each says what holds and how to mend it."""
+"""Every check that needs no special machine, by its name; the docstring says what holds and how to mend it."""
+PROFILES: Mapping[str, Mapping[str, Check]] = {
+    "default": CHECKS,
+    "gpu": {check.__name__.replace("_", "-"): check for check in _ON_GPU},
+}
+"""The sets of checks: those of ``gpu`` are skipped, and so fail, where there is none."""
+_ALL: Mapping[str, Check] = {name: check for checks in PROFILES.values() for name, check in checks.items()}
 
 
-def outcomes(bench: Bench, expected: Mapping[str, str] | None = None) -> Iterator[Outcome]:
-    """Make every check, one after the other; see `check`."""
-    expected = known(expected, CHECKS)
-    for name in CHECKS:
-        yield make(bench, name, expected)
+def checks_of(profile: str) -> Mapping[str, Check]:
+    """Return the checks of a profile; raises `UsageError` where there is none of this name."""
+    if profile not in PROFILES:
+        raise UsageError(f"no profile is called {profile!r}", hint=suggest(profile, PROFILES))
+    return PROFILES[profile]
 
 
 def make(bench: Bench, name: str, expected: Mapping[str, str]) -> Outcome:
     """Make one check; whatever the model raises, the check has failed and the next can go on."""
     start, state, reason = time.perf_counter(), State.PASSED, ""
     try:
-        CHECKS[name](bench)
+        _ALL[name](bench)
     except Broken as error:
         state, reason = State.FAILED, str(error)
     except Skipped as error:
@@ -64,7 +77,13 @@ def make(bench: Bench, name: str, expected: Mapping[str, str]) -> Outcome:
     return judge(outcome, expected)
 
 
-def check(name: str, config: Mapping[str, Any] | None = None, *, expected: Mapping[str, str] | None = None) -> Report:
+def check(
+    name: str,
+    config: Mapping[str, Any] | None = None,
+    *,
+    expected: Mapping[str, str] | None = None,
+    profile: str = "default",
+) -> Report:
     """Check a model and report.
 
     Parameters
@@ -75,11 +94,13 @@ def check(name: str, config: Mapping[str, Any] | None = None, *, expected: Mappi
         Hyper-parameters that replace those of its `toy_config`.
     expected
         Checks that are known to fail, with the reason; one that passes then is a failure.
+    profile
+        One of `PROFILES`: ``gpu`` compares a GPU with the CPU.
 
     Raises
     ------
     UsageError
-        If there is no such model, hyper-parameter or check.
+        If there is no such model, hyper-parameter, check or profile.
     PluginError
         If the model cannot be loaded.
 
@@ -89,18 +110,20 @@ def check(name: str, config: Mapping[str, Any] | None = None, *, expected: Mappi
     >>> report.ok, report.counts["failed"], report.counts["skipped"]
     (True, 0, 0)
     """
-    return Report(name, tuple(outcomes(Bench(name, config), expected)), len(CHECKS))
+    checks = checks_of(profile)
+    expected, bench = known(expected, checks), Bench(name, config)
+    return Report(name, tuple(make(bench, one, expected) for one in checks), len(checks))
 
 
 def mend(name: str) -> str:
     """Return what the docstring of a check says about mending."""
-    text = inspect.getdoc(CHECKS[name]) or ""
+    text = inspect.getdoc(_ALL[name]) or ""
     return " ".join(text.partition("\n\n")[2].split())
 
 
 def holds(name: str) -> str:
     """Return what the docstring of a check says that holds."""
-    return " ".join((inspect.getdoc(CHECKS[name]) or "").partition("\n\n")[0].split())
+    return " ".join((inspect.getdoc(_ALL[name]) or "").partition("\n\n")[0].split())
 
 
 def _place(error: BaseException) -> str:

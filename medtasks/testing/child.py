@@ -9,22 +9,33 @@ import numpy as np
 
 from medtasks import registry
 from medtasks.errors import MedtasksError
+from medtasks.guarding import aside
 from medtasks.model import Context, configure, model_class
-from medtasks.testing.bench import SEED, Bench, test_cases
-from medtasks.testing.checks import CHECKS, make
+from medtasks.testing.bench import SEED, TRAIN, VALID, Bench, part, toy_data
+from medtasks.testing.checks import checks_of, make
 from medtasks.testing.report import known
 
 
 def answer(order: str) -> None:
-    """Load the model that the JSON file ``order`` tells of, and write its answers to the toy test cases."""
+    """Load the model that the JSON file ``order`` tells of, or fit it, and write its answers to the toy test cases."""
     content = json.loads(Path(order).read_text(encoding="utf-8"))
-    name, context = content["model"], Context(SEED, "cpu")
+    name, place, context = content["model"], Path(content["folder"]), Context(SEED, content["device"])
     kind = model_class(name)
-    cases = test_cases(registry.find("model", name).task, kind.accepts)
-    with registry.aside():
-        model = kind.load(Path(content["folder"]), context=context)
-        model.config = configure(kind, content["config"], name)
-        np.save(content["out"], model.predict(cases, context=context), allow_pickle=False)
+    config, toy = configure(kind, content["config"], name), toy_data(registry.find("model", name).task, kind.accepts)
+    with aside():
+        if content["fit"]:
+            model = kind(config)
+            model.fit(part(toy, 0, TRAIN), part(toy, TRAIN, TRAIN + VALID), context=context)
+            place.mkdir()
+            model.save(place)
+        else:
+            model = kind.load(place, context=context)
+            model.config = config
+        # What it told of `fit` must not be what it tells of `predict`.
+        asked = Context(SEED, content["device"]) if content["fit"] else context
+        raw = model.predict(part(toy, TRAIN + VALID, len(toy)).cases, context=asked)
+        np.save(content["out"], raw, allow_pickle=False)
+    Path(content["out"]).with_suffix(".json").write_text(json.dumps(context.used, default=str), encoding="utf-8")
 
 
 def stream(order: str) -> None:
@@ -37,11 +48,12 @@ def stream(order: str) -> None:
             file.flush()
 
         try:
-            expected = known(content["expected"], CHECKS)
+            checks = checks_of(content["profile"])
+            expected = known(content["expected"], checks)
             bench = Bench(content["model"], content["config"])
         except MedtasksError as error:
             tell(error=error.message, hint=error.hint, code=error.exit_code)
             return
-        for name in CHECKS:
+        for name in checks:
             tell(start=name)
             tell(done=make(bench, name, expected).as_json())

@@ -6,20 +6,24 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from medtasks.testing.bench import Bench
-from medtasks.testing.checks import CHECKS, make
+from medtasks.testing.checks import checks_of, make
 from medtasks.testing.report import State, known
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 def conformance(
-    name: str, config: Mapping[str, Any] | None = None, *, expected: Mapping[str, str] | None = None
+    name: str,
+    config: Mapping[str, Any] | None = None,
+    *,
+    expected: Mapping[str, str] | None = None,
+    profile: str = "default",
 ) -> Callable[[Test], Test]:
     """Turn a test function into one item for each check; it takes ``check`` and calls it.
 
     Parameters
     ----------
-    name, config, expected
+    name, config, expected, profile
         As for `medtasks.testing.check`. A check that cannot be made fails: a skip is never green. One about an
         optional method that the model lacks passes.
 
@@ -31,7 +35,8 @@ def conformance(
     """
     import pytest
 
-    expected, benches = known(expected, CHECKS), list[Bench]()
+    checks, benches = checks_of(profile), list[Bench]()
+    expected = known(expected, checks)
 
     def item(check: str) -> Callable[[], None]:
         def run() -> None:
@@ -47,5 +52,5 @@ def conformance(
 
         return run
 
-    marked = pytest.mark.parametrize("check", [pytest.param(item(check), id=check) for check in CHECKS])
+    marked = pytest.mark.parametrize("check", [pytest.param(item(check), id=check) for check in checks])
     return lambda test: marked(test)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import struct
-import subprocess
-import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,7 +15,8 @@ import numpy as np
 
 from medtasks.cases import Cases, Images, Molecules, Records
 from medtasks.dataset import Dataset
-from medtasks.testing.bench import Bench, apart, child_environment, same
+from medtasks.testing.bench import Bench, apart, same
+from medtasks.testing.fresh import answered
 from medtasks.testing.report import Broken
 
 CODE = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".py", ".pyc", ".so", ".dll", ".sh", ".exe"})
@@ -34,9 +32,6 @@ DIGITS = 9
 """Digits of a number that are looked for in text."""
 WINDOW = 48
 """Bytes of an image that are looked for: three rows of a toy image, which noise makes its own."""
-PATIENCE = 300
-"""Seconds a fresh process has to load the model and answer; importing a deep-learning library takes 10 of them."""
-_CHILD = "import sys; from medtasks.testing.child import answer; answer(sys.argv[1])"
 
 
 def fresh_process(bench: Bench) -> None:
@@ -45,26 +40,7 @@ def fresh_process(bench: Bench) -> None:
     To mend: write in `save` everything that `predict` uses, and read it back in `load`; `load` gets no Config (it is
     set on the model afterwards), so store what it needs of it.
     """
-    order, out = bench.folder / "order.json", bench.folder / "answers.npy"
-    config = bench.config.model_dump(mode="json")
-    content = {"model": bench.name, "config": config, "folder": str(bench.saved), "out": str(out)}
-    order.write_text(json.dumps(content), encoding="utf-8")
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _CHILD, str(order)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-            env=child_environment(),
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired:
-        raise Broken(f"a fresh process did not answer within {PATIENCE} s") from None
-    if done.returncode or not out.is_file():
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise Broken(f"a fresh process could not load it and answer: {last[0]}")
-    again = np.load(out, allow_pickle=False)
+    again = answered(bench, bench.saved).raw
     if not same(bench.raw, again):
         raise Broken(f"answers after loading in a fresh process differ: {apart(bench.raw, again)}")
 

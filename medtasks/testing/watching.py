@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
 import os
 import socket
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
+
+from medtasks.guarding import flush_c
 
 SHOWN = 60
 """Characters of what was written that a message repeats."""
@@ -45,19 +46,13 @@ def _stdout(during: str, seen: Seen) -> Iterator[None]:
                 yield
         finally:
             text.flush()
-            _flush_c()
+            flush_c()
             os.dup2(kept, 1)
             os.close(kept)
             file.seek(0, io.SEEK_SET)
             said = file.read().decode("utf-8", "replace")
             if said:
                 seen.written.append((during, said.strip()[:SHOWN]))
-
-
-def _flush_c() -> None:
-    """Flush what C code has printed and not yet written."""
-    with contextlib.suppress(OSError, AttributeError):  # Windows has no handle of this kind
-        ctypes.CDLL(None).fflush(None)
 
 
 @contextlib.contextmanager

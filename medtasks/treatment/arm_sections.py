@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks import causal, outcome
+from medtasks.evaluation.bootstrap import Measure, written
 from medtasks.report import figures
 from medtasks.report.blocks import Block, Figure, Row, Section, Table, Text
 from medtasks.task import Judged
@@ -66,7 +67,7 @@ def _arms(judged: Judged, scores: causal.Scores) -> list[Block]:
         mean, error = float(mine.mean()), _reach(mine)
         seen = data.targets[treatment == arm, arm]
         bars[name] = (mean, mean - error, mean + error)
-        rows.append([name, str(len(seen)), f"{seen.mean():.4g}" if len(seen) else "", _interval(mean, error)])
+        rows.append([name, str(len(seen)), written(float(seen.mean())) if len(seen) else "", _interval(mean, error)])
     pairs = []
     for a in range(len(data.names)):
         for b in range(a + 1, len(data.names)):
@@ -171,4 +172,4 @@ def _reach(values: npt.NDArray[np.float64]) -> float:
 
 
 def _interval(value: float, reach: float) -> str:
-    return f"{value:.4g} ({value - reach:.4g} to {value + reach:.4g})"
+    return str(Measure(value, value - reach, value + reach))

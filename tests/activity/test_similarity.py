@@ -35,6 +35,13 @@ def test_twins_on_one_scaffold_that_differ_ten_fold_are_a_cliff() -> None:
     assert "cliff" not in with_cliffs(data, 0).extra
 
 
+def test_a_scaffold_that_cannot_be_read_back_is_like_none() -> None:
+    odd = "Cc1c2ccccc2n[c-](CCCO)[n+]1=O"  # RDKit writes its scaffold as a text that it refuses to read
+    molecules = Molecules.from_smiles([odd, odd.replace("CCCO", "CCCCCCN"), "CCO"])
+    data = Dataset(molecules, np.array([[1.0], [9.0], [1.0]]), names=("y",), kinds=("number",))
+    assert not with_cliffs(data, 1.0).extra["cliff"].any()
+
+
 def test_bounds_gaps_and_classes_make_no_cliff() -> None:
     values = np.array([[5.0, 0.0], [6.2, 1.0], [np.nan, 0.0], [9.0, 1.0]])
     data = Dataset(

@@ -28,6 +28,7 @@ def test_each_distribution_is_listed_with_what_it_brings(plugins: Any, cli: Cli)
         "version": "2.5",
         "state": "ready",
         "reason": None,
+        "fix": None,
         "summary": "a throw-away",
         "home_page": "",
         "brings": [{"kind": "model", "name": "diagnosis.acme-model", "state": "ready"}],

@@ -14,13 +14,15 @@ import pandas as pd
 import pytest
 
 import medtasks
+from medtasks.adapting import Goal
+from medtasks.adapting.learning import badness, with_known
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError, PluginError
 from medtasks.model import Context, Model
 from medtasks.testing import State, check
 from medtasks.testing.bench import toy_data
 from medtasks_keras import from_keras
-from medtasks_keras.learning import badness, loss
+from medtasks_keras.adapting import loss
 
 PLUGIN = """
 from medtasks_keras import from_keras
@@ -169,13 +171,10 @@ def test_training_stops_by_validation_and_goes_on_where_it_was_stopped(tmp_path:
 def test_the_loss_on_validation_is_the_one_trained_by(task: str) -> None:
     from keras import ops
 
-    from medtasks.adapting import Goal
-    from medtasks_keras.learning import _with_known
-
     data = toy_data(task, "records" if task == "diagnosis" else "molecules")
     goal = Goal.fit(data, "records" if task == "diagnosis" else "molecules")
     wanted, raw = goal.wanted(data), np.random.default_rng(0).normal(size=(len(data), 2)).astype(np.float32)
-    trained = float(ops.convert_to_numpy(loss(goal)(ops.convert_to_tensor(_with_known(wanted)), raw)))
+    trained = float(ops.convert_to_numpy(loss(goal)(ops.convert_to_tensor(with_known(wanted)), raw)))
     assert trained == pytest.approx(badness(raw, wanted, goal), rel=1e-5)
 
 

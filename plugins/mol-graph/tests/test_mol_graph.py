@@ -61,7 +61,7 @@ def counted(targets: str = "number") -> Dataset:
 
 @pytest.fixture(scope="module")
 def learnt() -> MolGraph:
-    model = MolGraph(MolGraph.Config.model_validate({**QUICK, "epochs": 60, "hidden": 24}))
+    model = MolGraph(MolGraph.Config.model_validate({**QUICK, "epochs": 60, "hidden": 24, "members": 2}))
     model.fit(counted(), counted().take(np.arange(0, 78, 3)), context=CPU)
     return model
 
@@ -97,6 +97,37 @@ def test_answers_do_not_depend_on_company_order_or_spelling(learnt: MolGraph) ->
     assert np.allclose(whole, learnt.predict(Molecules.from_smiles(spelt), context=CPU), atol=1e-5)
     assert learnt.embed(cases, context=CPU).shape[0] == 78
     assert learnt.predict(cases.take(np.arange(0)), context=CPU).shape == (0, 1)
+
+
+@pytest.mark.slow
+def test_every_second_network_sees_substructures_and_each_counts(learnt: MolGraph) -> None:
+    narrow, wide = (sum(weight.size for weight in weights) for weights in learnt.weights)
+    assert wide - narrow > 1024 * 8  # the projection of the counts
+    cases = library()
+    both = learnt.predict(cases, context=CPU)
+    learnt.weights.reverse()  # as if a bundle had been put together wrongly
+    learnt._readers.clear()
+    try:
+        with pytest.raises(BundleError, match="do not fit"):
+            learnt.predict(cases, context=CPU)
+    finally:
+        learnt.weights.reverse()
+    learnt._readers.clear()
+    assert np.array_equal(learnt.predict(cases, context=CPU), both)
+
+
+@pytest.mark.slow
+def test_a_property_of_the_whole_molecule_is_followed_beyond_the_sizes_it_was_learnt_from() -> None:
+    """Solubility falls with size: long chains, of which there was none, must not be answered like the longest known."""
+    known = Molecules.from_smiles(
+        ["C" * n + end for n in range(1, 9) for end in ("O", "N", "Cl", "C(=O)C", "C#N", "F")]
+    )
+    size = np.array([[mol.GetNumHeavyAtoms()] for mol in known.mols()], dtype=float)
+    model = MolGraph(MolGraph.Config.model_validate({**QUICK, "epochs": 200, "hidden": 24}))
+    data = Dataset(known, size, names=("size",), kinds=("number",))
+    model.fit(data, data.take(np.arange(0)), context=CPU)
+    answers = model.predict(Molecules.from_smiles(["C" * 14 + "O", "C" * 16 + "N"]), context=CPU)[:, 0]
+    assert answers == pytest.approx([15, 17], rel=0.25)  # the largest known has 11 atoms
 
 
 @pytest.mark.slow

@@ -22,6 +22,8 @@ from medtasks_image_cnn.training import PREDICT_BATCH, Fit, Pixels, answering, f
 from medtasks_keras import Device, choose, load_keras, read_weights, write_weights
 
 Array = npt.NDArray[Any]
+FINE = 4
+"""Values to a side that a position of a feature map gets in a heat map: of 8 pixels at 64, 2 each."""
 LEAST_SIZE, MOST_SIZE = 28, 64
 """Bounds of the automatic size: below, three stages leave nothing; above, training on two cores takes hours."""
 
@@ -32,6 +34,8 @@ class KerasImages(Model):
     task: ClassVar[str] = "diagnosis"
     accepts: ClassVar[str] = "images"
     devices: ClassVar[tuple[str, ...]] = ("cpu", "gpu")
+    unsaid: ClassVar[Mapping[str, Any]] = {}
+    """Of settings that came later, what networks stored before were built with."""
 
     size: int
     channels: int
@@ -136,7 +140,7 @@ class KerasImages(Model):
     def load(cls, folder: Path, *, context: Context) -> Self:
         """Rebuild the networks by this package's own code and give them the stored weights."""
         about = json.loads((folder / "network.json").read_text(encoding="utf-8"))
-        model = cls(cls.Config.model_validate(about["config"]))
+        model = cls(cls.Config.model_validate({**cls.unsaid, **about["config"]}))
         model.size, model.channels, model.classes = about["size"], about["channels"], about["classes"]
         model.weights = read_weights(folder, model.members)
         return model
@@ -187,6 +191,14 @@ class KerasImages(Model):
         return against
 
 
+def spread(maps: Array, sigma: float) -> Array:
+    """Spread maps (n, h, w) by a Gaussian of ``sigma`` positions, at `FINE` times their resolution."""
+    from scipy.ndimage import gaussian_filter
+
+    fine = maps.repeat(FINE, axis=1).repeat(FINE, axis=2)
+    return np.asarray(gaussian_filter(fine, (0, sigma * FINE, sigma * FINE), mode="nearest"))
+
+
 class ImageCNN(KerasImages):
     """An ensemble of small residual networks, trained to withstand a change of scanner or hospital.
 
@@ -203,6 +215,8 @@ class ImageCNN(KerasImages):
         "blocks": (1, 1),
     }
 
+    unsaid: ClassVar[Mapping[str, Any]] = {"intensities": ("standardised", "plain")}
+
     class Config(ImageCNNConfig):
         """Hyper-parameters of the residual network."""
 
@@ -218,9 +232,9 @@ class ImageCNN(KerasImages):
         return self.config.size or int(np.clip(own, LEAST_SIZE, MOST_SIZE)), schema["channels"]
 
     def build(self, member: int) -> Any:
-        """Return a residual network; the members standardise images in turn.
+        """Return a residual network; the members see intensities in different ways, in turn.
 
-        The two views of an image fail under different shifts, which is what makes averaging help.
+        These fail under different shifts, which is what makes averaging help.
         """
         from medtasks_image_cnn.network import residual
 
@@ -231,7 +245,7 @@ class ImageCNN(KerasImages):
             width=self.config.width,
             blocks=self.config.blocks,
             dropout=self.config.dropout,
-            standardise=member % 2 == 0,
+            intensities=self.config.intensities[member % len(self.config.intensities)],
         )
 
     def plan(self, member: int, train: Dataset, context: Context) -> Fit:
@@ -257,10 +271,15 @@ class ImageCNN(KerasImages):
         return views(images, self.config.views, self._strength())
 
     def attention(self, member: int, images: Array, target: int) -> Array:
-        """Return the Grad-CAM: behind global average pooling and one dense layer the gradient is its weights."""
+        """Return the Grad-CAM: behind global average pooling and one dense layer the gradient is its weights.
+
+        What a position says rests on all that it sees, so it is spread over that: over the effective receptive field of
+        the last stage (a Gaussian: Luo et al. 2016, NeurIPS 29), each 3 x 3 convolution adding a variance of 2/3.
+        """
         features = self.tap(member, "features", images)
-        maps: Array = features @ self.head(member, "probabilities", target)
-        return maps
+        return spread(
+            features @ self.head(member, "probabilities", target), math.sqrt(2 * self.config.blocks[-1] * 2 / 3)
+        )
 
     def _strength(self) -> Any:
         from medtasks_image_cnn.augment import Strength

@@ -106,8 +106,8 @@ class MolBlend(Model):
     def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
         """Return (n,) arrays, one value per atom: the weighted mean of the members' own explanations.
 
-        Numbers in the target's unit. For classes the members explain on scales of their own (a logit, a score, a
-        probability): each is brought to a mean size of 1 over the atoms first.
+        Numbers in the target's unit. For classes the members explain on scales of their own (log-odds, a kernel's
+        score): each is brought to a mean size of 1 over the atoms first.
         """
         total: Any = None
         for place, member in enumerate(self.members):

@@ -98,15 +98,15 @@ class MolFingerprint(Model):
         """Return (n,) arrays, one value per atom: what the prediction loses without the atom's substructures.
 
         Each fingerprint is computed again without the substructures that hold the atom (Riniker & Landrum 2013,
-        doi:10.1186/1758-2946-5-43); properties belong to the whole molecule and are left as they are. For classes the
-        score before the sigmoid is explained.
+        doi:10.1186/1758-2946-5-43), its properties with the atom made an unknown element. For classes the score before
+        the sigmoid is explained.
         """
         from medtasks_mol_fingerprint.atoms import contributions
 
         assert isinstance(cases, Molecules)
         found = np.empty(len(cases), dtype=object)
         for row, mol in enumerate(cases.mols()):
-            found[row] = contributions(mol, self.landmarks, self.targets[target])
+            found[row] = contributions(mol, self.landmarks, self.profiles, self.targets[target])
         return found
 
     def save(self, folder: Path) -> None:

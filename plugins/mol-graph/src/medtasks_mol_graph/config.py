@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import Field
 
 from medtasks.model import Config
@@ -17,7 +19,11 @@ class MolGraphConfig(Config):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of units dropped in training, in the feed-forward part."""
     prints: int = Field(default=64, ge=0)
-    """Width to which counts of substructures (Morgan, radius 2) are projected beside the graph; 0 leaves them out."""
+    """Width to which counts of substructures (Morgan, radius 2) are projected beside the graph, by every second network
+    alone; 0 leaves them out. They help where small changes matter (ligands of one protein) and harm where molecules of
+    other kinds are asked for (solubility), so the two kinds of network are averaged."""
+    prints_dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Share of the counts dropped in training: there are more of them than most data sets have molecules."""
     members: int = Field(default=2, ge=1, le=20)
     """Networks whose answers are averaged."""
     epochs: int = Field(default=50, ge=1)
@@ -32,6 +38,11 @@ class MolGraphConfig(Config):
     """Weight decay of AdamW, on kernels alone."""
     most_steps: int = Field(default=30_000, ge=1)
     """Large data get fewer epochs, so that training has about this many steps at most."""
-    patience: float = Field(default=0.5, gt=0, le=1)
-    """Stop when validation has not improved for this share of the epochs; the best epoch's weights are taken. Without
-    validation molecules the last epoch's are."""
+
+    def of_member(self, member: int) -> Self:
+        """Return the parameters of one network: the first sees no counts of substructures, the second does, and so on.
+
+        >>> [MolGraphConfig(members=3).of_member(i).prints for i in range(3)]
+        [0, 64, 0]
+        """
+        return self if member % 2 else self.model_copy(update={"prints": 0})

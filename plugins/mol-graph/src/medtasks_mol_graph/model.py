@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases import Cases, Molecules
+from medtasks.cases.properties import BULK
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Context, Model
 from medtasks_keras import Device, choose, read_weights, write_weights
 from medtasks_mol_graph.config import MolGraphConfig
-from medtasks_mol_graph.samples import Samples, Scale, Values
+from medtasks_mol_graph.samples import Profile, Samples, Scale, Values
 
 Array = npt.NDArray[Any]
 STEP = 2048
@@ -24,7 +25,8 @@ STEP = 2048
 
 
 class MolGraph(Model):
-    """Directed message passing on bonds (D-MPNN), beside counts of substructures; several targets with gaps and bounds.
+    """Directed message passing on bonds (D-MPNN), beside bulk properties and counts of substructures; several targets
+    with gaps and bounds.
 
     Yang et al. 2019, doi:10.1021/acs.jcim.9b00237. RDKit's atoms and bonds become small codes, which are read from its
     binary form; the networks are written with `keras.ops` and run on TensorFlow, JAX and PyTorch.
@@ -43,6 +45,7 @@ class MolGraph(Model):
     }
 
     scale: Scale
+    profile: Profile
 
     class Config(MolGraphConfig):
         """Hyper-parameters of the graph network."""
@@ -50,24 +53,23 @@ class MolGraph(Model):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.weights: list[list[Array]] = []
-        self._reader: Any = None
+        self._readers: dict[int, Any] = {}
         self._device: Device | None = None
 
     def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
-        """Train every member; ``valid`` says when to stop."""
+        """Train every member. ``valid`` is left alone: every training ends when its learning rate has come down."""
         from medtasks_mol_graph.training import fit
 
-        self._device, self._reader = self._choose(context), None
-        self.scale = Scale.of(train)
-        samples = Samples.learnt(train, self.scale, with_prints=self.config.prints > 0)
-        watched = Samples.learnt(valid, self.scale, with_prints=self.config.prints > 0)
+        assert isinstance(train.cases, Molecules)
+        self._device, self._readers = self._choose(context), {}
+        self.scale, self.profile = Scale.of(train), Profile.of(train.cases)
+        samples = Samples.learnt(train, self.scale, self.profile, with_prints=self._with_prints)
         self.weights = []
         for member in context.progress.track(range(self.config.members), "networks"):
             self.weights.append(
                 fit(
-                    self.config,
+                    self.config.of_member(member),
                     samples,
-                    watched,
                     self.scale,
                     seed=context.seed * 1000 + member,
                     device=self._device,
@@ -88,8 +90,10 @@ class MolGraph(Model):
 
         assert isinstance(cases, Molecules)
         with self._ready(context).scope():
-            self._reader.set_weights(self.weights[0])
-            return np.concatenate([embed(self._reader, self._samples(part)) for part in cases.chunks(STEP)])
+            reader = self._readers[0]
+            reader.set_weights(self.weights[0])
+            parts = (self._samples(part).seen_by(self.config.of_member(0)) for part in cases.chunks(STEP))
+            return np.concatenate([embed(reader, part) for part in parts])
 
     def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
         """Return (n,) arrays, one value per atom: what the prediction loses without the atom.
@@ -103,7 +107,7 @@ class MolGraph(Model):
         found = np.empty(len(cases), dtype=object)
         for row in range(len(cases)):
             one = cases.take(np.array([row]))
-            raw = self._raw(occluded(self._samples(one), one.mol(0)), context)[:, target]
+            raw = self._raw(occluded(self._samples(one), one.mol(0), self.profile), context)[:, target]
             found[row] = (raw[0] - raw[1:]) * self.scale.spread[target]
         return found
 
@@ -114,6 +118,7 @@ class MolGraph(Model):
             "binary": self.scale.binary.tolist(),
             "middle": self.scale.middle.tolist(),
             "spread": self.scale.spread.tolist(),
+            "profile": {"mean": self.profile.mean.tolist(), "spread": self.profile.spread.tolist()},
         }
         (folder / "network.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
         write_weights(folder, self.weights)
@@ -124,6 +129,9 @@ class MolGraph(Model):
         about = json.loads((folder / "network.json").read_text(encoding="utf-8"))
         model = cls(cls.Config.model_validate(about["config"]))
         model.scale = Scale(np.array(about["binary"]), np.array(about["middle"]), np.array(about["spread"]))
+        model.profile = Profile(np.array(about["profile"]["mean"]), np.array(about["profile"]["spread"]))
+        if model.profile.mean.shape != (len(BULK),) or model.profile.spread.shape != (len(BULK),):
+            raise BundleError("the stored properties do not fit this version's", hint="train again")
         model.weights = read_weights(folder, model.config.members)
         return model
 
@@ -135,17 +143,24 @@ class MolGraph(Model):
         """Build the network when it is first asked for something."""
         from medtasks_mol_graph.training import reader
 
-        if self._device is None or self._reader is None:
+        if self._device is None or not self._readers:
             self._device = self._choose(context)
+            binary = tuple(self.scale.binary.tolist())
             with self._device.scope():
-                self._reader = reader(self.config, tuple(self.scale.binary.tolist()), self._device)
-            expected = [tuple(weight.shape) for weight in self._reader.get_weights()]
-            if any([weight.shape for weight in weights] != expected for weights in self.weights):
-                raise BundleError("the stored weights do not fit the stored network", hint="train again")
+                kinds = [reader(self.config.of_member(kind), binary, self._device) for kind in range(2)]
+            for member, weights in enumerate(self.weights):
+                expected = [tuple(weight.shape) for weight in kinds[member % 2].get_weights()]
+                if [weight.shape for weight in weights] != expected:
+                    raise BundleError("the stored weights do not fit the stored network", hint="train again")
+                self._readers[member] = kinds[member % 2]
         return self._device
 
     def _samples(self, cases: Molecules) -> Samples:
-        return Samples.of(cases, with_prints=self.config.prints > 0, targets=len(self.scale.binary))
+        return Samples.of(cases, self.profile, with_prints=self._with_prints, targets=len(self.scale.binary))
+
+    @property
+    def _with_prints(self) -> bool:
+        return any(self.config.of_member(kind).prints > 0 for kind in range(self.config.members))
 
     def _raw(self, samples: Samples, context: Context) -> Values:
         """Return (n, targets): the mean over the members of what the networks say."""
@@ -153,7 +168,7 @@ class MolGraph(Model):
 
         found = []
         with self._ready(context).scope():
-            for weights in self.weights:
-                self._reader.set_weights(weights)
-                found.append(ask(self._reader, samples))
+            for member, weights in enumerate(self.weights):
+                self._readers[member].set_weights(weights)
+                found.append(ask(self._readers[member], samples.seen_by(self.config.of_member(member))))
         return np.asarray(np.mean(found, axis=0))

@@ -16,12 +16,14 @@ ops, layers = keras.ops, keras.layers
 
 USUAL_SIZE = 25.0
 """Atoms of a usual drug, by which sums over atoms are divided."""
+PROJECTED = 64
+"""Width to which bulk properties are projected: four for each."""
 
 
 class MessagePassing(keras.Model):  # type: ignore[misc, name-defined]  # Keras has no types
     """Directed message passing on bonds (D-MPNN; Yang et al. 2019, doi:10.1021/acs.jcim.9b00237).
 
-    Takes what `Graphs.batch` makes, with the ``prints`` where these are asked for, and returns
+    Takes what `Samples.x` makes, with the ``prints`` where these are asked for, and returns
     (places + 1, targets): standardised numbers, or the logits of being active.
 
     Two savings leave the numbers as they are: the features are projected once for each different atom and bond
@@ -39,9 +41,20 @@ class MessagePassing(keras.Model):  # type: ignore[misc, name-defined]  # Keras 
         Share of units dropped in the feed-forward part.
     prints
         Width to which counts of substructures are projected; 0 where there are none.
+    prints_dropout
+        Share of these counts dropped.
     """
 
-    def __init__(self, binary: Sequence[bool], *, hidden: int, depth: int, dropout: float, prints: int) -> None:
+    def __init__(
+        self,
+        binary: Sequence[bool],
+        *,
+        hidden: int,
+        depth: int,
+        dropout: float,
+        prints: int,
+        prints_dropout: float,
+    ) -> None:
         super().__init__()
         self.binary = np.array([binary], dtype=np.float32)
         self.hidden, self.depth = hidden, depth
@@ -49,22 +62,25 @@ class MessagePassing(keras.Model):  # type: ignore[misc, name-defined]  # Keras 
         self.message = layers.Dense(hidden, use_bias=False)
         self.atom_out, self.message_out = layers.Dense(hidden, use_bias=False), layers.Dense(hidden)
         self.prints = layers.Dense(prints, activation="relu") if prints else None
-        self.drop = layers.Dropout(dropout)
+        # bulk properties count twice: beside the graph, and in a straight line, which holds beyond the usual sizes
+        self.properties = layers.Dense(PROJECTED, activation="relu")
+        self.line = layers.Dense(len(binary), use_bias=False)
+        self.drop, self.drop_prints = layers.Dropout(dropout), layers.Dropout(prints_dropout)
         self.head = layers.Dense(hidden, activation="relu")
         self.answer = layers.Dense(len(binary), dtype="float32")
 
     def call(self, x: dict[str, Any], training: bool = False) -> Any:
         """Return (places + 1, targets)."""
         vector = self.drop(self.embed(x, training=training), training=training)
-        return self.answer(self.drop(self.head(vector), training=training))
+        return self.answer(self.drop(self.head(vector), training=training)) + self.line(x["properties"])
 
     def embed(self, x: dict[str, Any], training: bool = False) -> Any:
-        """Return (places + 1, d): the mean and the sum over atoms, and the projected prints."""
+        """Return (places + 1, d): the mean and the sum over atoms, the projected properties and prints."""
         atoms = self.atoms(x)
         total = ops.segment_sum(atoms, x["owner"], num_segments=ops.shape(x["sizes"])[0])
-        parts = [total / x["sizes"], total / USUAL_SIZE]
+        parts = [total / x["sizes"], total / USUAL_SIZE, self.properties(x["properties"])]
         if self.prints is not None:
-            parts.append(self.prints(self.drop(x["prints"], training=training)))
+            parts.append(self.prints(self.drop_prints(x["prints"], training=training)))
         return ops.concatenate(parts, axis=1)
 
     def atoms(self, x: dict[str, Any]) -> Any:

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from medtasks.cases.fingerprints import without_each_atom
+from medtasks.cases.hiding import hide_each_atom
 from medtasks_mol_graph.graphs import Graphs
-from medtasks_mol_graph.samples import WIDTH, Samples
+from medtasks_mol_graph.samples import WIDTH, Profile, Samples
 
 
-def occluded(sample: Samples, mol: Any) -> Samples:
+def occluded(sample: Samples, mol: Any, profile: Profile) -> Samples:
     """Return the one molecule of ``sample`` whole, then once for each atom with that atom hidden.
 
-    A hidden atom and its bonds keep their place in the graph and have no features.
+    A hidden atom and its bonds keep their place in the graph and have no features; the molecule's properties are taken
+    with the atom made an unknown element.
     """
     graphs, atoms = sample.graphs, mol.GetNumAtoms()
     copies = atoms + 1
@@ -37,4 +39,7 @@ def occluded(sample: Samples, mol: Any) -> Samples:
     if prints is not None:
         prints = np.vstack([prints, np.log1p(np.maximum(without_each_atom(mol, WIDTH), 0))])
     nothing = np.zeros((copies, sample.value.shape[1]), dtype=np.float32)
-    return replace(sample, graphs=many, prints=prints, value=nothing, known=nothing, bound=nothing)
+    properties = np.vstack([sample.properties, profile.apply(hide_each_atom(mol))])
+    return replace(
+        sample, graphs=many, properties=properties, prints=prints, value=nothing, known=nothing, bound=nothing
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy.typing as npt
 
 from medtasks.cases import Molecules
 from medtasks.cases.fingerprints import Counts, count_substructures
+from medtasks.cases.properties import BULK, bulk_properties
 from medtasks.dataset import Dataset
+from medtasks_mol_graph.config import MolGraphConfig
 from medtasks_mol_graph.graphs import Batch, Graphs
 
 Values = npt.NDArray[np.float64]
@@ -18,6 +21,8 @@ Rows = npt.NDArray[np.int64]
 
 WIDTH = 1024
 """Columns that counts of substructures are folded to."""
+FARTHEST = 5.0
+"""Standardised properties beyond this count as this: one odd molecule must not be answered by a line alone."""
 
 
 @dataclass(frozen=True)
@@ -50,44 +55,81 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """How bulk properties are brought to mean 0 and variance 1.
+
+    Attributes
+    ----------
+    mean, spread : (14,) of the training molecules
+    """
+
+    mean: Values
+    spread: Values
+
+    @classmethod
+    def of(cls, molecules: Molecules) -> Self:
+        """Measure training molecules."""
+        values = bulk_properties(molecules)
+        spread = values.std(axis=0)
+        return cls(values.mean(axis=0), np.where(spread > 1e-9, spread, 1.0))
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Return one that changes nothing."""
+        return cls(np.zeros(len(BULK)), np.ones(len(BULK)))
+
+    def apply(self, mols: Molecules | Iterable[Any]) -> npt.NDArray[np.float32]:
+        """Return (n, 14) standardised properties of molecules or RDKit molecules."""
+        return np.clip((bulk_properties(mols) - self.mean) / self.spread, -FARTHEST, FARTHEST).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Samples:
     """Molecules as the network sees them, with standardised targets where there are some.
 
     Attributes
     ----------
     graphs : n molecules
+    properties : (n, 14) standardised
     prints : (n, `WIDTH`) log(1 + count) of substructures, or None where the network takes none
     value, known, bound : (n, t) standardised, 0 where missing; 1 where measured; see `Dataset.extra`'s censoring
     """
 
     graphs: Graphs
+    properties: npt.NDArray[np.float32]
     prints: Counts | None
     value: npt.NDArray[np.float32]
     known: npt.NDArray[np.float32]
     bound: npt.NDArray[np.float32]
 
     @classmethod
-    def of(cls, cases: Molecules, *, with_prints: bool, targets: int) -> Self:
+    def of(cls, cases: Molecules, profile: Profile, *, with_prints: bool, targets: int) -> Self:
         """Make samples of molecules without targets."""
         nothing = np.zeros((len(cases), targets), dtype=np.float32)
         prints = np.log1p(count_substructures(cases, WIDTH)) if with_prints else None
-        return cls(Graphs.of(cases), prints, nothing, nothing, nothing)
+        return cls(Graphs.of(cases), profile.apply(cases), prints, nothing, nothing, nothing)
 
     @classmethod
-    def learnt(cls, data: Dataset, scale: Scale, *, with_prints: bool) -> Self:
+    def learnt(cls, data: Dataset, scale: Scale, profile: Profile, *, with_prints: bool) -> Self:
         """Make samples of molecules with their targets."""
         assert isinstance(data.cases, Molecules)
-        bare = cls.of(data.cases, with_prints=with_prints, targets=len(data.names))
+        bare = cls.of(data.cases, profile, with_prints=with_prints, targets=len(data.names))
         known = np.isfinite(data.targets)
         value = np.where(known, (data.targets - scale.middle) / scale.spread, 0)
-        return cls(bare.graphs, bare.prints, *(array.astype(np.float32) for array in (value, known, data.bounds)))
+        known_and_more = (array.astype(np.float32) for array in (value, known, data.bounds))
+        return cls(bare.graphs, bare.properties, bare.prints, *known_and_more)
 
     def __len__(self) -> int:
         return len(self.graphs)
 
+    def seen_by(self, config: MolGraphConfig) -> Self:
+        """Return what a network of these parameters takes: without prints if it sees none."""
+        return self if config.prints else replace(self, prints=None)
+
     def x(self, rows: Rows, places: int) -> Batch:
         """Return some molecules as the network takes them, with room for ``places``."""
         batch = self.graphs.batch(rows, places)
+        batch["properties"] = _roomy(self.properties[rows], places + 1, len(BULK))
         if self.prints is not None:
             batch["prints"] = _roomy(self.prints[rows], places + 1, WIDTH)
         return batch

@@ -14,7 +14,7 @@ from medtasks.model import Context
 from medtasks_keras import Device, TrainingState, learner, load_keras, renew
 from medtasks_mol_graph.config import MolGraphConfig
 from medtasks_mol_graph.network import MessagePassing, optimiser, weights_of
-from medtasks_mol_graph.samples import Samples, Scale, Values
+from medtasks_mol_graph.samples import Profile, Samples, Scale, Values
 
 Array = npt.NDArray[Any]
 ASKED = 256
@@ -24,14 +24,21 @@ ASKED = 256
 def build(config: MolGraphConfig, binary: tuple[bool, ...]) -> Any:
     """Return an untrained network whose weights exist; ``binary`` says of each target whether it is a class."""
     network = MessagePassing(
-        binary, hidden=config.hidden, depth=config.depth, dropout=config.dropout, prints=config.prints
+        binary,
+        hidden=config.hidden,
+        depth=config.depth,
+        dropout=config.dropout,
+        prints=config.prints,
+        prints_dropout=config.prints_dropout,
     )
-    one = Samples.of(Molecules.from_smiles(["C"]), with_prints=config.prints > 0, targets=len(binary))
+    one = Samples.of(
+        Molecules.from_smiles(["C"]), Profile.nothing(), with_prints=config.prints > 0, targets=len(binary)
+    )
     network(one.x(np.arange(1), 1))
     return network
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=2)  # the two kinds of member
 def reader(config: MolGraphConfig, binary: tuple[bool, ...], device: Device) -> Any:
     """Return a network that answers with whatever weights it is given; all of one shape share it.
 
@@ -42,7 +49,7 @@ def reader(config: MolGraphConfig, binary: tuple[bool, ...], device: Device) -> 
     return network
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)  # the two kinds of member
 def _learner(config: MolGraphConfig, binary: tuple[bool, ...], steps: int, device: Device) -> Any:
     """Return a network compiled for training; the folds and members of one model share it, traced once."""
     return learner(build(config, binary), optimiser(config.rate, config.decay, steps), device)
@@ -71,7 +78,6 @@ def embed(network: Any, samples: Samples) -> Values:
 def fit(
     config: MolGraphConfig,
     train: Samples,
-    valid: Samples,
     scale: Scale,
     *,
     seed: int,
@@ -79,14 +85,17 @@ def fit(
     context: Context,
     place: str,
 ) -> list[Array]:
-    """Train one network and return the weights that did best on validation.
+    """Train one network and return its weights after the last epoch, when the learning rate has come down to nothing.
+
+    A validation part of a hundred molecules chooses an epoch no better: on scaffold folds of ESOL, FreeSolv, BACE and
+    CHEMBL2321810 the epoch chosen by it erred more than the last one, by 1 to 3 %.
 
     The seed of each epoch is its own, so that a training that goes on from a checkpoint ends with the very weights of
     one that was never interrupted (on one CPU).
     """
     keras = load_keras()
     batch = min(config.batch, len(train))
-    steps = max(1, len(train) // batch)
+    train, steps = train.seen_by(config), max(1, len(train) // batch)
     epochs = min(max(config.epochs, -(-config.least_steps // steps)), max(1, config.most_steps // steps))
     binary = tuple(scale.binary.tolist())
     with device.scope():
@@ -99,41 +108,7 @@ def fit(
             parts = [order[i * batch : (i + 1) * batch] for i in range(steps)]
             for x, y in parallel(lambda rows: (train.x(rows, batch), train.y(rows, batch)), parts):
                 network.train_on_batch(x, y)
-            if len(valid):
-                answering = reader(config, binary, device)
-                answering.set_weights(weights_of(network))
-                state.after(epoch, badness(valid, ask(answering, valid), scale))
-            else:
-                state.after(epoch, -epoch)  # nothing to choose by: the last is taken
-            if epoch - state.best_epoch >= config.patience * epochs or context.late():
+            state.after(epoch, -epoch)  # the last is the best
+            if context.late():
                 break
-        state.restore_best()
         return weights_of(network)
-
-
-def badness(valid: Samples, raw: Values, scale: Scale) -> float:
-    """Return how bad answers are, by the task's own measures, mean over the targets: the lower the better.
-
-    Numbers: the root mean square error of standardised values. Classes: 1 - AUROC, because the log-loss of a network
-    that grows too sure rises long before its ranking suffers; the log-loss where there is one class only.
-    """
-    found = []
-    for t, binary in enumerate(scale.binary):
-        rows = np.flatnonzero(valid.known[:, t])
-        if len(rows):
-            value, bound, told = valid.value[rows, t], valid.bound[rows, t], raw[rows, t]
-            found.append(_class(value, told) if binary else _number(value, bound, told))
-    return float(np.mean(found)) if found else 0.0
-
-
-def _number(value: Array, bound: Array, told: Values) -> float:
-    gap = told - value
-    return float(np.sqrt(np.mean(np.where(bound * gap > 0, 0, gap) ** 2)))
-
-
-def _class(value: Array, told: Values) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    if value.min() == value.max():
-        return float(np.mean(np.logaddexp(0, told) - value * told))
-    return 1 - float(roc_auc_score(value, told))

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from pydantic import Field
 
 from medtasks.cases import Cases, Molecules
-from medtasks.cases.fingerprints import without_each_atom
 from medtasks.dataset import Dataset, impute_bounds
 from medtasks.errors import BundleError
 from medtasks.model import Config, Context, Model
@@ -92,19 +91,21 @@ class MolTrees(Model):
         return columns_of(cases)[:, len(names()) :]
 
     def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
-        """Return (n,) arrays, one value per atom: what the answer loses without the substructures that hold the atom.
+        """Return (n,) arrays, one value per atom: the Shapley values of the columns, shared among the atoms.
 
-        Descriptors belong to the whole molecule and are left as they are.
+        The trees' own Shapley values (Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9) say what each descriptor and
+        count adds; each is shared among the atoms that it depends on, as Rodríguez-Pérez & Bajorath 2020
+        (doi:10.1021/acs.jmedchem.9b01101) do for fingerprints; see `medtasks_mol_trees.atoms`. Hiding atoms and asking
+        again found planted substructures less well (AUROC .67 to .9, in place of .92 to 1): where many columns tell
+        the same, the trees don't miss one. Numbers in the target's unit; for classes log-odds.
         """
+        from medtasks_mol_trees.atoms import shares
+
         assert isinstance(cases, Molecules)
         found = np.empty(len(cases), dtype=object)
         columns = columns_of(cases)
         for row, mol in enumerate(cases.mols()):
-            whole = columns[[row]]
-            left = np.repeat(whole, mol.GetNumAtoms(), axis=0)
-            left[:, len(names()) :] = without_each_atom(mol, WIDTH)
-            answers = _answer(self.trees[target], np.vstack([whole, left]))
-            found[row] = answers[0] - answers[1:]
+            found[row] = shares(mol, columns[row]) @ _contributions(self.trees[target], columns[[row]])[0]
         return found
 
     def save(self, folder: Path) -> None:
@@ -181,3 +182,13 @@ class MolTrees(Model):
 
 def _answer(trees: list[Any], columns: Columns) -> Values:
     return np.asarray(np.mean([one.predict(columns, num_threads=THREADS) for one in trees], axis=0))
+
+
+def _contributions(trees: list[Any], columns: Columns) -> Values:
+    """Return (n, columns): what each column adds to the mean of the members' scores."""
+    found = []
+    for kind, one in zip(KINDS, trees, strict=False):
+        parts = np.asarray(one.predict(columns, pred_contrib=True, num_threads=THREADS))[:, :-1]  # the last is the base
+        # a forest's score is the mean of its trees, but LightGBM's contributions are those to their sum
+        found.append(parts / one.num_trees() if kind == "forest" else parts)
+    return np.asarray(np.mean(found, axis=0))

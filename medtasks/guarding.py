@@ -1,0 +1,105 @@
+"""Running a plugin's code so that it can neither write to stdout nor end or hold up the program by its import."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+SECONDS = 120.0
+"""Time that a plugin has to be imported: TensorFlow takes 4 s on two cores, and a minute from a slow network disk."""
+VARIABLE = "MEDTASKS_LOAD_SECONDS"
+"""The variable that gives it more or less time; 0: no limit."""
+
+
+class Ended(BaseException):
+    """An import was stopped; the message says what it did. A plugin's ``except Exception`` does not catch it."""
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """Send to stderr what a plugin writes to stdout, native code's too, while the block runs: stdout is the result's.
+
+    Both are the process's: other threads are redirected too.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a program without stdout or stderr
+            kept = os.dup(1)
+            stack.callback(os.close, kept)
+            os.dup2(2, 1)
+            stack.callback(os.dup2, kept, 1)
+            stack.callback(flush_c)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+
+
+def flush_c() -> None:
+    """Flush what C code has printed and not yet written."""
+    import ctypes  # here, because listing does not need it
+
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # Windows has no handle of this kind
+        ctypes.CDLL(None).fflush(None)
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Let the block import a plugin: on `os._exit` or after `SECONDS` it raises `Ended`.
+
+    The time is limited in the main thread of POSIX systems, and where nobody else uses the alarm clock; it ends what
+    waits or loops in Python, not what hangs in native code.
+    """
+    with _no_exit(), _in_time():
+        yield
+
+
+@contextlib.contextmanager
+def _no_exit() -> Iterator[None]:
+    plain, here = os._exit, os.getpid()
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != here:  # a child that the import has forked ends so, and rightly
+            plain(status)
+        raise Ended(f"it ends the process with exit code {status} (os._exit)")
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = plain
+
+
+@contextlib.contextmanager
+def _in_time() -> Iterator[None]:
+    seconds = _seconds()
+    if not (
+        seconds
+        and hasattr(signal, "setitimer")
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    ):
+        yield
+        return
+
+    def late(number: int, frame: Any) -> NoReturn:
+        raise Ended(f"it did not end within {seconds:g} s ({VARIABLE} gives it longer)")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+def _seconds() -> float:
+    try:
+        seconds = float(os.environ.get(VARIABLE, SECONDS))
+    except ValueError:
+        return SECONDS
+    return seconds if math.isfinite(seconds) and seconds > 0 else 0.0

@@ -1,0 +1,32 @@
+"""What the machine has."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+PATIENCE = 20
+"""Seconds that the driver has to answer: waking a GPU takes a few."""
+
+
+def memory() -> float | None:
+    """Return the memory in GiB, or None where the system does not tell."""
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return None
+
+
+def gpu() -> str | None:
+    """Name the NVIDIA GPUs, or None where there is none; the driver answers without loading any library of ours."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return "; ".join(done.stdout.strip().splitlines()) or None if done.returncode == 0 else None
