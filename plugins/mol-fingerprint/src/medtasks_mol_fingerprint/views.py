@@ -101,4 +101,4 @@ def _matrix(rows: Keys, columns: Keys, n: int, width: int) -> Any:
 
 
 def _total(counts: Substructures) -> Values:
-    return np.bincount(counts.rows, np.minimum(counts.counts, LEVELS), counts.n)
+    return np.bincount(counts.rows, np.minimum(counts.counts, LEVELS), counts.n).astype(np.float64)

@@ -134,7 +134,8 @@ def _kappas(mol: Any, bonded: npt.NDArray[np.bool_]) -> list[float]:
 def _surface(areas: Values, values: Values, edges: tuple[float, ...]) -> list[float]:
     """Return the surface of the atoms whose value lies in each bin."""
     cells = np.searchsorted(edges, values, side="right")
-    return np.bincount(cells, areas, len(edges) + 1).tolist()
+    found: list[float] = np.bincount(cells, areas, len(edges) + 1).tolist()
+    return found
 
 
 def _states(mol: Any, distances: Values) -> Values:
@@ -155,4 +156,4 @@ def _intrinsic(number: int, hydrogens: int, degree: int) -> float:
     if degree == 0:
         return 0.0
     period = 1 + sum(number > last for last in NOBLE)
-    return (4 / period**2 * (GetPeriodicTable().GetNOuterElecs(number) - hydrogens) + 1) / degree
+    return float((4 / period**2 * (GetPeriodicTable().GetNOuterElecs(number) - hydrogens) + 1) / degree)
