@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from medtasks.errors import BundleError
 from medtasks.model import Context, Progress, configure
 from medtasks_record_ensemble import RecordEnsemble
 from medtasks_record_ensemble.blend import fold_numbers, sharpen, sharpness, weigh
-from medtasks_record_ensemble.members import threads
+from medtasks_record_ensemble.members import Plan, hold_out, left_out, threads
 from medtasks_record_ensemble.trees import Boosted, Forest
 
 HERE = Context(seed=3)
@@ -241,14 +242,68 @@ def test_a_value_far_out_or_unseen_is_answered():
     assert np.isfinite(model.predict(data.cases, context=HERE)).all()
 
 
-def test_valid_is_not_learnt_from():
-    data, other = planted(), planted(seed=9)
+def test_valid_of_many_cases_is_not_learnt_from():
+    data, other = planted(1000), planted(seed=9)
     answers = []
     for valid in (data.take(np.arange(20)), other):
-        model = RecordEnsemble(RecordEnsemble.Config(trees=10, folds=2))
+        model = RecordEnsemble(RecordEnsemble.Config(trees=5, folds=2, boosting=False))
         model.fit(data, valid, context=HERE)
+        assert model.left_out is None
         answers.append(model.predict(data.cases, context=HERE))
     assert np.array_equal(*answers)
+
+
+def test_few_cases_are_all_learnt_from_and_those_of_valid_answered_left_out():
+    data = planted(160)
+    train, valid = data.take(np.arange(100)), data.take(np.arange(100, 160))
+    model = RecordEnsemble(RecordEnsemble.Config(trees=30, folds=4, boosting=False))
+    model.fit(train, valid, context=HERE)
+    alone = RecordEnsemble(model.config)
+    alone.fit(data, data.take(np.arange(0)), context=HERE)
+    assert np.array_equal(
+        model.predict(data.cases, context=HERE), alone.predict(data.cases, context=HERE)
+    )  # learnt from all, in order
+    assert model.left_out.shape == (60, 2)
+    assert np.allclose(model.left_out.sum(axis=1), 1)
+    seen = model.predict(valid.cases, context=HERE)
+    own = np.arange(60), valid.targets
+    assert (model.left_out.argmax(axis=1) == valid.targets).mean() > 0.85
+    assert np.log(model.left_out[own]).mean() < np.log(seen[own]).mean()  # what was learnt is known better
+
+
+def test_left_out_answers_know_no_label_of_their_own():
+    ranked = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        values, targets = rng.normal(size=(80, 20)), np.tile([0, 1], 40)
+        plan = Plan(columns=20, trees=5, leaf=3)
+        held = hold_out(plan, values, targets, boosting=False, folds=3, context=Context(seed=seed))
+        said = left_out(plan, held, False, 80)[:, 1]
+        ranked.append((said[targets == 1][:, None] > said[targets == 0]).mean())
+    # an AUROC of 40 and 40 cases of noise has a standard error of .065, the mean of 12 one of .02
+    assert np.mean(ranked) < 0.5 + 3 * 0.02
+
+
+def test_rows_of_one_patient_are_held_out_together():
+    """Labels are noise that the rows of a patient share: whoever knew one of them would know the others."""
+    rng = np.random.default_rng(1)
+    patient = np.repeat(np.arange(50), 3)
+    marks = np.repeat(rng.normal(size=(50, 6)), 3, axis=0) + 0.01 * rng.normal(size=(150, 6))
+    data = make(pd.DataFrame(marks, columns=list("abcdef")), np.repeat(rng.integers(0, 2, 50), 3), 2)
+    data = replace(data, groups=patient)
+    model = RecordEnsemble(RecordEnsemble.Config(trees=30, folds=4, boosting=False))
+    model.fit(data.take(np.arange(30)), data.take(np.arange(30, 150)), context=HERE)
+    assert (model.left_out.argmax(axis=1) == data.targets[30:]).mean() < 0.75
+    numbers = fold_numbers(data.targets, 4, rng, patient)
+    assert all(len(np.unique(numbers[patient == one])) == 1 for one in range(50))
+
+
+def test_a_class_with_one_case_keeps_valid_apart():
+    data = make(pd.DataFrame({"a": np.arange(31.0)}), [0, 1] * 15 + [2], 3)
+    model = RecordEnsemble(RecordEnsemble.Config(trees=5, folds=2, boosting=False))
+    model.fit(data.take(np.arange(20)), data.take(np.arange(20, 31)), context=HERE)
+    assert model.left_out is None  # nothing can be said of the class while its only case is left out
+    assert model.predict(data.cases, context=HERE)[:, 2].max() == 0
 
 
 def test_many_rows_are_sampled_for_the_choices_and_it_is_said():
@@ -303,6 +358,15 @@ def test_every_training_part_has_every_class():
     for fold in range(5):
         assert set(targets[numbers != fold]) == {0, 1, 2, 3}
     assert numbers[-1] == -1
+
+
+def test_every_training_part_has_every_class_also_where_patients_have_several():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        targets, patient = rng.integers(0, 4, 12), rng.integers(0, 6, 12)
+        numbers = fold_numbers(targets, 3, rng, patient)
+        for fold in range(3):
+            assert set(targets[numbers != fold]) == set(targets)
 
 
 TAMPERED = {

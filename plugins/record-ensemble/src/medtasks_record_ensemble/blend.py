@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,22 +17,27 @@ ROUNDS = 500
 """EM steps at most; it ends earlier when no weight moves by more than 1e-6."""
 
 
-def fold_numbers(targets: Codes, folds: int, rng: np.random.Generator) -> Codes:
-    """Deal the cases of each class out to folds.
+def fold_numbers(targets: Codes, folds: int, rng: np.random.Generator, groups: npt.NDArray[Any] | None = None) -> Codes:
+    """Deal the cases of each class out to folds, patients (``groups``) whole.
 
     Returns
     -------
-    (n,) fold of each row; -1, never held out, for the only case of a class. So every training part has every
-    class, however rare, and fewer cases than folds just leave some folds without that class.
+    (n,) fold of each row; -1, never held out, for the only patient of a class. So every training part has every
+    class, however rare, and fewer patients than folds just leave some folds without that class.
     """
-    numbers = np.full(len(targets), -1, dtype=np.int64)
-    dealt = 0
-    for label in np.unique(targets):
-        rows = rng.permutation(np.flatnonzero(targets == label))
-        if len(rows) > 1:
-            numbers[rows] = (dealt + np.arange(len(rows))) % folds
-            dealt += len(rows)  # the next class goes on where this one ended: folds stay equal in size
-    return numbers
+    units = np.arange(len(targets)) if groups is None else np.unique(groups, return_inverse=True)[1].ravel()
+    fold_of = np.full(int(units.max()) + 1 if len(units) else 0, -1, dtype=np.int64)
+    dealt, free = 0, np.ones(len(fold_of), dtype=bool)
+    owners = [np.unique(units[targets == label]) for label in np.unique(targets)]
+    for own in sorted(owners, key=len):  # the rare first: who has several classes is dealt as one of the rarest
+        mine = rng.permutation(own[free[own]])
+        free[own] = False
+        fold_of[mine] = (dealt + np.arange(len(mine))) % folds
+        dealt += len(mine)  # the next class goes on where this one ended: folds stay equal in size
+    for own in owners:
+        if len(np.unique(fold_of[own])) == 1:  # all would be held out together
+            fold_of[own] = -1
+    return fold_of[units]
 
 
 def losses(probabilities: Values, targets: Codes) -> Values:

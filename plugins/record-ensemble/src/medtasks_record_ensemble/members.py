@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from medtasks.model import Context
 from medtasks.stored import Codes, Values
@@ -59,21 +60,97 @@ class Plan:
 
 @dataclass
 class Held:
-    """Out-of-fold probabilities (n, classes) of each member's candidates, by their settings."""
+    """Out-of-fold probabilities (n, classes) of each member's candidates, by their settings.
 
+    ``rows`` are the rows of training they belong to, each once a deal; ``fold`` numbers the folds of all deals.
+    """
+
+    rows: Codes
+    fold: Codes
     targets: Codes
     linear: dict[tuple[float, bool], Values]
     forest: dict[str | float, Values]
     boosted: dict[int, Values]
     repeats: int
 
+    def take(self, places: Codes) -> Held:
+        """Return a part of it."""
+        return Held(
+            self.rows[places],
+            self.fold[places],
+            self.targets[places],
+            {key: values[places] for key, values in self.linear.items()},
+            {key: values[places] for key, values in self.forest.items()},
+            {key: values[places] for key, values in self.boosted.items()},
+            self.repeats,
+        )
 
-def choose(plan: Plan, features: Values, targets: Codes, *, boosting: str | bool, folds: int, context: Context) -> Plan:
+    def blend(self, plan: Plan) -> Values:
+        """Return what the members that a plan has chosen say together, (n, classes)."""
+        found = np.zeros_like(next(iter(self.linear.values())))
+        for name, weight in plan.weights.items():
+            if name == "linear":
+                found += weight * sharpen(self.linear[plan.strength, plan.levels], plan.factor)
+            else:
+                found += weight * (self.forest[plan.tries] if name == "forest" else self.boosted[plan.rounds])
+        return found
+
+
+def hold_out(
+    plan: Plan,
+    features: Values,
+    targets: Codes,
+    *,
+    boosting: str | bool,
+    folds: int,
+    context: Context,
+    groups: npt.NDArray[Any] | None = None,
+) -> Held | None:
+    """Predict each case with members that have not seen it; None where too few cases can be held out."""
+    deals = 2 if len(targets) < SMALL else 1
+    rng = context.rng
+    jobs: list[tuple[Codes, Codes]] = []
+    for _ in range(deals):
+        numbers = fold_numbers(targets, folds, rng, groups)
+        jobs += [(numbers != fold, np.flatnonzero(numbers == fold)) for fold in range(folds)]
+    kept: list[tuple[int, Codes, dict[Any, Values]]] = []
+    for i, (train, rows) in enumerate(context.progress.track(jobs, "choosing", len(jobs))):
+        if len(rows) and len(np.unique(targets[train])) > 1 and not context.late():
+            said = _candidates(plan, features, targets, train, rows, boosting is not False, context)
+            kept.append((i, rows, said))
+    if sum(len(rows) for _, rows, _ in kept) < 2:
+        return None
+    rows = np.concatenate([part for _, part, _ in kept])
+    fold = np.repeat([i for i, _, _ in kept], [len(part) for _, part, _ in kept])
+    whole = {key: np.concatenate([part[key] for *_, part in kept]) for key in kept[0][2]}
+    linear = {key[1:]: values for key, values in whole.items() if key[0] == "linear"}
+    forest = {key[1]: values for key, values in whole.items() if key[0] == "forest"}
+    boosted = {key[1]: values for key, values in whole.items() if key[0] == "boosted"}
+    return Held(rows, fold, targets[rows], linear, forest, boosted, deals)
+
+
+def left_out(plan: Plan, held: Held, boosting: str | bool, n: int) -> Values | None:
+    """Return (n, classes), what the blend says of each case that neither its members nor its choices have seen.
+
+    For each fold, penalty, rounds and weights are chosen on the others. None where a case was never held out.
+    """
+    total, times = np.zeros((n, next(iter(held.linear.values())).shape[1])), np.zeros(n)
+    for fold in np.unique(held.fold):
+        own = np.flatnonzero(held.fold == fold)
+        rest = np.flatnonzero(~np.isin(held.rows, held.rows[own]))
+        if not len(rest):
+            return None
+        part = held.take(own)
+        total[part.rows] += part.blend(choose(plan, held.take(rest), boosting))
+        times[part.rows] += 1
+    return total / times[:, None] if times.all() else None
+
+
+def choose(plan: Plan, held: Held | None, boosting: str | bool) -> Plan:
     """Choose the plan's penalty, rounds and weights on cases held out of training.
 
     Where too few cases can be held out, the members count equally.
     """
-    held = _hold_out(plan, features, targets, boosting is not False, folds, context)
     names = ["linear"] + ["forest"] * (plan.trees > 0) + ["boosted"] * (boosting is True)
     if held is None:
         return replace(plan, weights={name: 1 / len(names) for name in names})
@@ -155,30 +232,6 @@ def boosting_is_readable(features: Values, targets: Codes) -> bool:
     except (AttributeError, KeyError, IndexError, TypeError, ValueError):
         return False
     return bool(np.allclose(ours, model.predict_proba(small), rtol=0, atol=1e-9))
-
-
-def _hold_out(
-    plan: Plan, features: Values, targets: Codes, boosting: bool, folds: int, context: Context
-) -> Held | None:
-    """Predict each case with members that have not seen it."""
-    deals = 2 if len(targets) < SMALL else 1
-    rng = context.rng
-    jobs = []
-    for _ in range(deals):
-        numbers = fold_numbers(targets, folds, rng)
-        jobs += [(numbers != fold, np.flatnonzero(numbers == fold)) for fold in range(folds)]
-    kept: list[tuple[Codes, dict[Any, Values]]] = []
-    for train, rows in context.progress.track(jobs, "choosing", len(jobs)):
-        if len(rows) and len(np.unique(targets[train])) > 1 and not context.late():
-            kept.append((targets[rows], _candidates(plan, features, targets, train, rows, boosting, context)))
-    if sum(len(known) for known, _ in kept) < 2:
-        return None
-    known = np.concatenate([part for part, _ in kept])
-    whole = {key: np.concatenate([part[key] for _, part in kept]) for key in kept[0][1]}
-    linear = {key[1:]: values for key, values in whole.items() if key[0] == "linear"}
-    forest = {key[1]: values for key, values in whole.items() if key[0] == "forest"}
-    boosted = {key[1]: values for key, values in whole.items() if key[0] == "boosted"}
-    return Held(known, linear, forest, boosted, deals)
 
 
 def _candidates(

@@ -18,7 +18,17 @@ from medtasks.model import Context, Model
 from medtasks.stored import Codes, Values, read_arrays, read_json, refuse, require, take
 from medtasks_record_ensemble.features import Features
 from medtasks_record_ensemble.linear import Linear
-from medtasks_record_ensemble.members import Member, Plan, boosting_is_readable, choose, fit_all, threads
+from medtasks_record_ensemble.members import (
+    SMALL,
+    Member,
+    Plan,
+    boosting_is_readable,
+    choose,
+    fit_all,
+    hold_out,
+    left_out,
+    threads,
+)
 from medtasks_record_ensemble.trees import Boosted, Forest
 
 MEMBERS: dict[str, type[Linear] | type[Forest] | type[Boosted]] = {
@@ -31,8 +41,9 @@ MEMBERS: dict[str, type[Linear] | type[Forest] | type[Boosted]] = {
 class RecordEnsemble(Model):
     """A blend of logistic regression, extra trees and, where it helps, gradient boosting.
 
-    Penalty, boosting rounds and blending weights are chosen by log-loss on cases held out of ``train`` by
-    cross-validation; ``valid`` is not learnt from, so that a threshold or a calibration can be set on it.
+    Penalty, boosting rounds and blending weights are chosen by log-loss on cases held out by cross-validation.
+    Small data are learnt from whole, see `fit`; ``valid`` of larger ones is not learnt from, so that a threshold or
+    a calibration can be set on it.
 
     Examples
     --------
@@ -68,18 +79,36 @@ class RecordEnsemble(Model):
         """Beyond so many training cases, the choices are made on a random part; the final fit takes all."""
 
     def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
-        """Choose the blend out of fold inside ``train``, then fit its members to all of ``train``."""
-        self.features = Features.fit(_records(train.cases), self.config.levels)
-        features = self.features.transform(_records(train.cases))
-        self.classes = len(train.classes)
-        self.present, targets = np.unique(train.targets, return_inverse=True)
-        with threads(len(train)):
-            plan = self._choose(features, targets.astype(np.int64), context)
-            self.members = fit_all(plan, features, targets.astype(np.int64), context=context)
+        """Choose the blend out of fold, then fit its members to all cases learnt from.
+
+        With fewer than `SMALL` cases these are ``train`` and ``valid``: none can be spared, and ``left_out`` tells
+        what the blend says of ``valid`` while it is left out. With more it is ``train``.
+        """
+        self.left_out = None
+        small = len(train) + len(valid) < min(SMALL, self.config.choosing)
+        if not (small and len(valid) and self._learn(train.join(valid), len(train), context)):
+            self._learn(train, len(train), context)
+
+    def _learn(self, data: Dataset, first: int, context: Context) -> bool:
+        """Learn, and answer the rows from ``first`` on left out; say False, and stop, where that cannot be done."""
+        self.features = Features.fit(_records(data.cases), self.config.levels)
+        features = self.features.transform(_records(data.cases))
+        self.classes = len(data.classes)
+        self.present, codes = np.unique(data.targets, return_inverse=True)
+        targets = codes.astype(np.int64)
+        with threads(len(data)):
+            plan, said = self._choose(features, targets, data.groups, context, judged=first < len(data))
+            if first < len(data):
+                if said is None:
+                    return False
+                self.left_out = np.zeros((len(data) - first, self.classes))
+                self.left_out[:, self.present] = said[first:]
+            self.members = fit_all(plan, features, targets, context=context)
         self.weights = plan.weights
         shares = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weights.items())
         context.progress.note(f"blend: {shares}; inverse penalty {plan.strength:g}")
         context.used.update(device="cpu", blend=dict(self.weights))
+        return True
 
     def predict(self, cases: Cases, *, context: Context) -> Values:
         """Return class probabilities (n, classes)."""
@@ -160,17 +189,29 @@ class RecordEnsemble(Model):
             model.members[name] = MEMBERS[name].from_arrays(arrays, width, len(model.present))
         return model
 
-    def _choose(self, features: Values, targets: Codes, context: Context) -> Plan:
+    def _choose(
+        self, features: Values, targets: Codes, groups: npt.NDArray[Any] | None, context: Context, *, judged: bool
+    ) -> tuple[Plan, Values | None]:
+        """Return the plan and, if asked for, what it says of each case while that is left out."""
         plan = Plan(features.shape[1] - len(self.features.level_field), self.config.trees, self.config.leaf)
         boosting = self.config.boosting
         if len(self.present) == 1 or plan.columns == 0:
-            return Plan(plan.columns, 0, plan.leaf, weights={"linear": 1.0})
+            return Plan(plan.columns, 0, plan.leaf, weights={"linear": 1.0}), None
         rows = _sample(targets, self.config.choosing, context)
-        seen = features[rows]
         if boosting is not False and not boosting_is_readable(features[:, : plan.columns], targets):
             boosting = False
             context.progress.note("no gradient boosting: this scikit-learn keeps its trees in another form")
-        return choose(plan, seen, targets[rows], boosting=boosting, folds=self.config.folds, context=context)
+        held = hold_out(
+            plan,
+            features[rows],
+            targets[rows],
+            boosting=boosting,
+            folds=self.config.folds,
+            context=context,
+            groups=None if groups is None else groups[rows],
+        )
+        said = left_out(plan, held, boosting, len(rows)) if judged and held is not None else None
+        return choose(plan, held, boosting), said
 
     def _blend(self) -> Iterator[tuple[float, Member, int]]:
         """Yield each member with its weight and the number of columns it sees."""
