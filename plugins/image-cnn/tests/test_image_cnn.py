@@ -104,6 +104,36 @@ def test_weights_that_do_not_fit_are_refused(learnt: ImageCNN, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_equalised_images_know_nothing_of_exposure() -> None:
+    from medtasks_image_cnn.network import Equalise
+
+    images = np.random.default_rng(0).beta(2, 5, (4, 28, 28, 3)).astype(np.float32)
+    layer = Equalise(dtype="float32")
+    one = np.asarray(layer(images))
+    assert np.allclose(one.mean(axis=(1, 2, 3)), 0, atol=0.05)
+    assert np.allclose(one.std(axis=(1, 2, 3)), 1, atol=0.05)
+    for curve in (lambda x: 0.2 + 0.6 * x, np.sqrt, lambda x: x**1.5):
+        other = np.asarray(layer(curve(images)))
+        assert np.abs(other - one).mean() < 0.03  # within a step the share is interpolated
+    order = images.reshape(4, -1).argsort(axis=1)
+    assert (np.diff(np.take_along_axis(one.reshape(4, -1), order, axis=1)) > -1e-5).all()  # colours keep their order
+    assert np.isfinite(np.asarray(layer(np.zeros((1, 8, 8, 1), dtype=np.float32)))).all()
+
+
+@pytest.mark.slow
+def test_networks_stored_before_intensities_could_be_chosen_answer_as_they_did(tmp_path: Path) -> None:
+    model = ImageCNN(ImageCNN.Config(**QUICK, intensities="standardised,plain"))
+    model.fit(bright_spots(32, 0), bright_spots(16, 1), context=CPU)
+    model.save(tmp_path)
+    about = json.loads((tmp_path / "network.json").read_text())
+    del about["config"]["intensities"]
+    (tmp_path / "network.json").write_text(json.dumps(about))
+    cases = bright_spots(9, 5).cases
+    again = ImageCNN.load(tmp_path, context=CPU)
+    assert np.array_equal(again.predict(cases, context=CPU), model.predict(cases, context=CPU))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [(ImageCNN, QUICK), (SeedCNN, {"size": 20, "epochs": 2, "filters": 4, "dense": 8, "batch": 16})],

@@ -32,6 +32,8 @@ class KerasImages(Model):
     task: ClassVar[str] = "diagnosis"
     accepts: ClassVar[str] = "images"
     devices: ClassVar[tuple[str, ...]] = ("cpu", "gpu")
+    unsaid: ClassVar[Mapping[str, Any]] = {}
+    """Of settings that came later, what networks stored before were built with."""
 
     size: int
     channels: int
@@ -136,7 +138,7 @@ class KerasImages(Model):
     def load(cls, folder: Path, *, context: Context) -> Self:
         """Rebuild the networks by this package's own code and give them the stored weights."""
         about = json.loads((folder / "network.json").read_text(encoding="utf-8"))
-        model = cls(cls.Config.model_validate(about["config"]))
+        model = cls(cls.Config.model_validate({**cls.unsaid, **about["config"]}))
         model.size, model.channels, model.classes = about["size"], about["channels"], about["classes"]
         model.weights = read_weights(folder, model.members)
         return model
@@ -203,6 +205,8 @@ class ImageCNN(KerasImages):
         "blocks": (1, 1),
     }
 
+    unsaid: ClassVar[Mapping[str, Any]] = {"intensities": ("standardised", "plain")}
+
     class Config(ImageCNNConfig):
         """Hyper-parameters of the residual network."""
 
@@ -218,9 +222,9 @@ class ImageCNN(KerasImages):
         return self.config.size or int(np.clip(own, LEAST_SIZE, MOST_SIZE)), schema["channels"]
 
     def build(self, member: int) -> Any:
-        """Return a residual network; the members standardise images in turn.
+        """Return a residual network; the members see intensities in different ways, in turn.
 
-        The two views of an image fail under different shifts, which is what makes averaging help.
+        These fail under different shifts, which is what makes averaging help.
         """
         from medtasks_image_cnn.network import residual
 
@@ -231,7 +235,7 @@ class ImageCNN(KerasImages):
             width=self.config.width,
             blocks=self.config.blocks,
             dropout=self.config.dropout,
-            standardise=member % 2 == 0,
+            intensities=self.config.intensities[member % len(self.config.intensities)],
         )
 
     def plan(self, member: int, train: Dataset, context: Context) -> Fit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from medtasks_image_cnn.config import Intensities
 from medtasks_keras import load_keras
 
 keras = load_keras()
@@ -12,6 +13,7 @@ layers = keras.layers
 # The residual stages start at this side at most: larger images pass average pooling behind the
 # stem first, so the costliest stage never sees more than 48 x 48 positions.
 _LARGEST_STAGE_SIDE = 48
+_STEPS = 32  # of equalisation: an image of 28 x 28 has about 25 pixels in each
 
 
 def _norm(x: Any, name: str) -> Any:
@@ -35,6 +37,26 @@ def _block(x: Any, width: int, name: str) -> Any:
     return layers.Add(name=f"{name}_add")([short, out])
 
 
+class Equalise(layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Brings each image to evenly spread intensities with mean 0 and variance 1.
+
+    Histogram equalisation: a pixel becomes the share of the image's pixels that are darker. What a monotone curve
+    did to the intensities (exposure, windowing, film) is gone; colours have one curve, so that they keep their order.
+    Between `_STEPS` levels the share is interpolated.
+    """
+
+    def call(self, images: Any) -> Any:
+        """Return images of the same shape."""
+        ops = keras.ops
+        shares, width = 0.0, 1 / _STEPS
+        below = ops.mean(ops.cast(images <= 0, images.dtype), axis=(1, 2, 3), keepdims=True)
+        for step in range(_STEPS):
+            within = ops.clip((images - step * width) / width, 0, 1)
+            upto = ops.mean(ops.cast(images <= (step + 1) * width, images.dtype), axis=(1, 2, 3), keepdims=True)
+            shares, below = shares + (upto - below) * within, upto
+        return (shares - 0.5) * 12**0.5  # an even spread over [0, 1] has the variance 1/12
+
+
 def residual(
     size: int,
     channels: int,
@@ -43,17 +65,19 @@ def residual(
     width: int = 16,
     blocks: tuple[int, ...] | list[int] = (1, 1, 1),
     dropout: float = 0.2,
-    standardise: bool = False,
+    intensities: Intensities = "plain",
 ) -> Any:
     """Build the network: images in [0, 1] of (size, size, channels) in, class probabilities out.
 
     `blocks` holds the residual blocks of each stage; the width doubles and the side halves from
-    stage to stage (average pooling: an anti-aliased step down). With `standardise`, each image is
-    brought to mean 0 and variance 1 inside the network. The last feature map is the output of the
-    layer "features", its mean the output of "embedding".
+    stage to stage (average pooling: an anti-aliased step down). `intensities` is how the network sees
+    them: as they are, each image brought to mean 0 and variance 1, or equalised (`Equalise`). The last
+    feature map is the output of the layer "features", its mean the output of "embedding".
     """
     inputs = layers.Input((size, size, channels), name="image")
-    if standardise:
+    if intensities == "equalised":
+        x = Equalise(name="equalise", dtype="float32")(inputs)  # half precision has too few steps between 0 and 1
+    elif intensities == "standardised":
         x = layers.LayerNormalization(axis=(1, 2, 3), center=False, scale=False, epsilon=1e-4, name="standardise")(
             inputs
         )
