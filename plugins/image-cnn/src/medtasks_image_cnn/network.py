@@ -37,7 +37,7 @@ def _block(x: Any, width: int, name: str) -> Any:
     return layers.Add(name=f"{name}_add")([short, out])
 
 
-class Equalise(layers.Layer):  # type: ignore[misc]  # Keras has no types
+class Equalise(load_keras().layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Brings each image to evenly spread intensities with mean 0 and variance 1.
 
     Histogram equalisation: a pixel becomes the share of the image's pixels that are darker. What a monotone curve
