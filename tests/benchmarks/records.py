@@ -97,6 +97,8 @@ def main() -> None:
             floors[BASELINE].append(default(prepared, measure, "diagnosis.linear-record"))
             for key, model in FLOORS.items():
                 floors[key].append(floor(prepared, measure, model))
+            beside = ", ".join(f"{key} {values[-1]:.4f}" for key, values in floors.items())
+            print(f"{name}, repeat {seed}: {measure} {ours[-1]:.4f}; {beside}", flush=True)
         print(f"\n{name}: n = {len(prepared.dataset)}, {measure}, {chosen.repeats} x 5 folds, "
               f"{seconds / chosen.repeats / 5:.1f} s a fit")  # fmt: skip
         told(prepared.model_id, ours)
