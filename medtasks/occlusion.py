@@ -1,8 +1,9 @@
 """Explaining any model by what its answer loses when a part of a case is hidden; and testing explanations that way.
 
 For models without an explanation of their own. Parts are fields of a record (set to the training median, or to not
-known), patches of an image (set to its mean; Zeiler & Fergus 2014, doi:10.1007/978-3-319-10590-1_53) and atoms of a
-molecule (made an unknown element; Sheridan 2019, doi:10.1021/acs.jcim.8b00825).
+known), patches of an image (filled from around them: a patch of one grey can itself look like a lesion; Zeiler & Fergus
+2014, doi:10.1007/978-3-319-10590-1_53) and atoms of a molecule (made an unknown element; Sheridan 2019,
+doi:10.1021/acs.jcim.8b00825).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from medtasks.cases import Cases, Images, Molecules, Records
 from medtasks.cases.describing import Describer
 from medtasks.cases.hiding import hide_atoms
-from medtasks.cases.image_files import as_float
+from medtasks.cases.image_files import as_float, resize
 from medtasks.errors import PluginError
 
 Values = npt.NDArray[np.float64]
@@ -24,6 +25,10 @@ Score = Callable[[Cases], Values]
 """Gives (n,) how much a model says for the class or target that is explained."""
 GRID = 8
 """Patches to a side: smaller ones change no answer, larger ones tell no place."""
+COARSE = 64
+"""Side in pixels, at most, at which a patch is filled: it is smooth anyway, and large images would take seconds."""
+FAINT = 1e-6
+"""What the image's mean weighs in filling, beside 1 for a pixel in the midst of others: it counts 5 sigma from them."""
 HIDDEN = 0.25
 """Share of the parts that the test of an explanation hides."""
 DRAWS = 3
@@ -134,9 +139,26 @@ def _records(cases: Records, masks: npt.NDArray[np.bool_], describer: Describer 
 
 
 def _picture(image: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-    height, width = image.shape[:2]
     side = mask.reshape(GRID, GRID) if mask.ndim == 1 else mask
-    down = np.minimum(np.arange(height) * side.shape[0] // height, side.shape[0] - 1)
-    across = np.minimum(np.arange(width) * side.shape[1] // width, side.shape[1] - 1)
-    hidden = side[np.ix_(down, across)]
-    return np.where(hidden[:, :, None], image.mean(axis=(0, 1)), image).astype(np.float32)
+    hidden = _stretched(side, image.shape[:2])
+    return np.where(hidden[:, :, None], _surroundings(image, side), image).astype(np.float32)
+
+
+def _surroundings(image: npt.NDArray[Any], side: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """Return the image with what is hidden filled from around it: normalised convolution (Knutsson & Westin 1993,
+    doi:10.1109/CVPR.1993.341081) by a Gaussian of a quarter of a patch, the image's mean far from all that is seen."""
+    from scipy.ndimage import gaussian_filter
+
+    size = min(COARSE, image.shape[0]), min(COARSE, image.shape[1])
+    seen = ~_stretched(side, size)[:, :, None]
+    sigma = size[0] / side.shape[0] / 4, size[1] / side.shape[1] / 4, 0
+    small = resize(image.astype(np.float32), *size) * seen
+    found = gaussian_filter(small.astype(np.float64), sigma, mode="nearest", truncate=8.0)
+    weight = gaussian_filter(seen.astype(np.float64), sigma, mode="nearest", truncate=8.0)
+    filled = (found + FAINT * image.mean(axis=(0, 1))) / (weight + FAINT)
+    return resize(filled.astype(np.float32), *image.shape[:2])
+
+
+def _stretched(side: npt.NDArray[np.bool_], size: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    down, across = (np.minimum(np.arange(n) * k // n, k - 1) for n, k in zip(size, side.shape, strict=True))
+    return np.asarray(side[np.ix_(down, across)])

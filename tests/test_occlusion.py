@@ -54,6 +54,19 @@ def test_the_place_of_a_lesion_is_found() -> None:
     assert faithfulness(score, images, fine, None) > 0.8  # type: ignore[operator]
 
 
+def test_what_is_hidden_is_filled_from_around_it() -> None:
+    ramp = np.tile(np.linspace(0, 1, 96, dtype=np.float32), (48, 1))  # no square, and larger than it is filled at
+    spot = ramp.copy()
+    spot[18:24, 36:48] = 1.0
+    mask = np.zeros((GRID, GRID), dtype=bool)
+    mask[3, 3] = True
+    (filled,) = (without(Images(["a"], [spot]), [mask], None).pixels(0),)  # type: ignore[attr-defined]
+    assert np.abs(filled[18:24, 36:48, 0] - ramp[18:24, 36:48]).max() < 0.1  # the mean of the image would be 0.15 off
+    assert np.array_equal(filled[:18, :, 0], ramp[:18])
+    whole = without(Images(["a"], [spot]), [np.ones((GRID, GRID), dtype=bool)], None)
+    assert np.allclose(whole.pixels(0), spot.mean(), atol=1e-4)  # type: ignore[attr-defined]
+
+
 def test_the_atoms_that_decide_are_found() -> None:
     molecules = Molecules.from_smiles(["CCCCO", "CCNCC", "OCCCCN"])
 
