@@ -1,8 +1,8 @@
 """Scoring molecules in bulk: molecules a second beside RDKit's bare parsing, two workers beside one, memory.
 
 SMILES are taken from a file (default: HIV of MoleculeNet) and repeated. Each model is trained on ESOL with its default
-settings but few training steps, which changes nothing in the speed of answering. The blend does not ask a member that has
-no weight, so that its networks are trained long enough to get some, and its weights are printed.
+settings but few training steps, which changes nothing in the speed of answering. The blend does not ask a member
+that has no weight: its networks are trained long enough to get some, and its weights are printed.
 
 The memory of a million rows beside that of a tenth: ``--models linear-fingerprint --count 100000 --times 10``.
 """
