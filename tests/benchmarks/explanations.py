@@ -59,7 +59,8 @@ def main() -> None:
     parser.add_argument("--models", default=",".join((*ACTIVITY, *DIAGNOSIS)))
     parser.add_argument("--seeds", type=int, default=3, help="of the phantom")
     chosen = parser.parse_args()
-    models = chosen.models.split(",")
+    known = {name.rpartition(".")[2]: name for name in (*ACTIVITY, *DIAGNOSIS)}
+    models = [known.get(name, name) for name in chosen.models.split(",")]
     held = True
     for model in [name for name in models if name in DIAGNOSIS]:
         held &= point(model, chosen.seeds)
