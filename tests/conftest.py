@@ -12,7 +12,6 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -282,20 +281,18 @@ def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     from medtasks.testing import behaving, child, fresh
 
-    rest = {"TimeoutExpired": subprocess.TimeoutExpired, "DEVNULL": subprocess.DEVNULL}
-
-    def answer(command: list[str], **options: Any) -> Any:
+    def answer(code: str, argument: str, *rest: Any) -> Any:
         try:
-            child.answer(command[-1])
+            child.answer(argument)
         except Exception as error:
-            return subprocess.CompletedProcess(command, 1, "", repr(error))
-        return subprocess.CompletedProcess(command, 0, "", "")
+            return subprocess.CompletedProcess(code, 1, "", repr(error))
+        return subprocess.CompletedProcess(code, 0, "", "")
 
-    def listed(command: list[str], **options: Any) -> Any:
-        return subprocess.CompletedProcess(command, 0, "", "")
+    def listed(code: str, *rest: Any) -> Any:
+        return subprocess.CompletedProcess(code, 0, "", "")
 
-    monkeypatch.setattr(fresh, "subprocess", SimpleNamespace(run=answer, **rest))
-    monkeypatch.setattr(behaving, "subprocess", SimpleNamespace(run=listed, **rest))
+    monkeypatch.setattr(fresh, "run_child", answer)
+    monkeypatch.setattr(behaving, "run_child", listed)
 
 
 @pytest.fixture

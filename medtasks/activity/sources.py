@@ -199,10 +199,12 @@ def _written(structures: pd.Series, cases: Molecules) -> npt.NDArray[np.float64]
     Which is how it was drawn and not what it is: a source that draws salts and another that does not can be told by it.
     """
     found = []
-    for value, mol in zip(structures, cases.mols(), strict=True):
+    for row, value in enumerate(structures):
         text = value if isinstance(value, str) else ""
-        charges = sum(atom.GetFormalCharge() != 0 for atom in mol.GetAtoms())
-        found.append(max(0, len(_CHARGED.findall(text)) - charges) + text.count("."))
+        charges = len(_CHARGED.findall(text))
+        if charges:  # only then is the molecule looked at, which takes longer than its text
+            charges -= sum(atom.GetFormalCharge() != 0 for atom in cases.mol(row).GetAtoms())
+        found.append(max(0, charges) + text.count("."))
     return np.array(found, dtype=np.float64)
 
 

@@ -164,8 +164,8 @@ class Molecules(Cases):
                 )
             names = names_of(part, name_column(part, schema.get("id")), start)
             found: dict[str, Any] = {STRUCTURE: part[column].to_numpy(), NAME: names}
-            if schema.get("cohort") and isinstance(source, (str, Path, pd.DataFrame)):  # a list has no columns
-                found[COHORT] = cohorts_in(part, schema["cohort"], where)
+            if schema.get(COHORT) and isinstance(source, (str, Path, pd.DataFrame)):  # a list has no columns
+                found[COHORT] = cohorts_in(part, schema[COHORT], where)
             yield pd.DataFrame(found, dtype=object)
             start += len(part)
 

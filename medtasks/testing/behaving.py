@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pydantic
 
-from medtasks.testing.bench import Bench, child_environment
+from medtasks.testing.bench import Bench, child_environment, run_child
 from medtasks.testing.report import Broken
 
 NOBODYS = "medtasks_no_such_setting"
@@ -74,15 +72,7 @@ def listing(bench: Bench) -> None:
     plugin's entry point.
     """
     module = bench.entry.target.partition(":")[0].strip()
-    done = subprocess.run(
-        [sys.executable, "-c", _LISTING, module],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-        env=child_environment(),
-        stdin=subprocess.DEVNULL,
-    )
+    done = run_child(_LISTING, module, PATIENCE, child_environment())
     if done.returncode == 9:
         raise Broken(f"`medtasks models` imports {module}")
     if done.returncode:

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import weakref
@@ -247,6 +248,25 @@ def apart(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> str:
     if one.shape != other.shape:
         return f"shapes {one.shape} and {other.shape}"
     return f"by up to {np.abs(one - other).max():.3g}" if one.dtype.kind in "fiub" else "they are no numbers"
+
+
+def run_child(code: str, argument: str, patience: float, environment: dict[str, str]) -> Any:
+    """Let a fresh Python run ``code``; return the `subprocess.CompletedProcess`.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        If it takes longer than ``patience`` seconds.
+    """
+    return subprocess.run(
+        [sys.executable, "-c", code, argument],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def child_environment() -> dict[str, str]:

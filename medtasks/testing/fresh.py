@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.testing.bench import Bench, child_environment
+from medtasks.testing.bench import Bench, child_environment, run_child
 from medtasks.testing.report import Broken
 
 PATIENCE = 300
@@ -41,15 +40,7 @@ def answered(bench: Bench, saved: Path, *, fit: bool = False, device: str = "cpu
     content = {"model": bench.name, "config": config, "folder": str(saved), "out": str(out)}
     order.write_text(json.dumps({**content, "fit": fit, "device": device}), encoding="utf-8")
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", _CHILD, str(order)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-        )
+        done = run_child(_CHILD, str(order), PATIENCE, _environment())
     except subprocess.TimeoutExpired:
         raise Broken(f"a fresh process did not answer within {PATIENCE} s") from None
     if done.returncode or not out.is_file():

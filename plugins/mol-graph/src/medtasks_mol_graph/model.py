@@ -53,7 +53,7 @@ class MolGraph(Model):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.weights: list[list[Array]] = []
-        self._readers: dict[int, Any] = {}
+        self._readers: list[Any] = []
         self._device: Device | None = None
 
     def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
@@ -61,7 +61,7 @@ class MolGraph(Model):
         from medtasks_mol_graph.training import fit
 
         assert isinstance(train.cases, Molecules)
-        self._device, self._readers = self._choose(context), {}
+        self._device, self._readers = self._choose(context), []
         self.scale, self.profile = Scale.of(train), Profile.of(train.cases)
         samples = Samples.learnt(train, self.scale, self.profile, with_prints=self._with_prints)
         self.weights = []
@@ -147,12 +147,12 @@ class MolGraph(Model):
             self._device = self._choose(context)
             binary = tuple(self.scale.binary.tolist())
             with self._device.scope():
-                kinds = [reader(self.config.of_member(kind), binary, self._device) for kind in range(2)]
-            for member, weights in enumerate(self.weights):
-                expected = [tuple(weight.shape) for weight in kinds[member % 2].get_weights()]
-                if [weight.shape for weight in weights] != expected:
+                members = range(len(self.weights))
+                readers = [reader(self.config.of_member(member), binary, self._device) for member in members]
+            for one, weights in zip(readers, self.weights, strict=True):
+                if [weight.shape for weight in weights] != [tuple(weight.shape) for weight in one.get_weights()]:
                     raise BundleError("the stored weights do not fit the stored network", hint="train again")
-                self._readers[member] = kinds[member % 2]
+            self._readers = readers
         return self._device
 
     def _samples(self, cases: Molecules) -> Samples:
@@ -168,7 +168,7 @@ class MolGraph(Model):
 
         found = []
         with self._ready(context).scope():
-            for member, weights in enumerate(self.weights):
-                self._readers[member].set_weights(weights)
-                found.append(ask(self._readers[member], samples.seen_by(self.config.of_member(member))))
+            for member, (one, weights) in enumerate(zip(self._readers, self.weights, strict=True)):
+                one.set_weights(weights)
+                found.append(ask(one, samples.seen_by(self.config.of_member(member))))
         return np.asarray(np.mean(found, axis=0))
