@@ -18,7 +18,7 @@ from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.bootstrap import Measure
 from medtasks.report.blocks import Section, Table, Text
 from medtasks.task import Task
-from medtasks.trust import group_of
+from medtasks.trust import group_of, largest_first
 
 LEAST = 20
 """Cases of a subgroup below which nothing is measured: its interval would hold everything."""
@@ -127,8 +127,7 @@ def _masks(data: Dataset, text: str) -> Iterator[tuple[str, npt.NDArray[np.bool_
 def _cohorts(data: Dataset, within: str) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
     """Yield the groups calibrated within, the largest first; those beyond `MOST` together."""
     groups = group_of(data.cases, within)
-    names, counts = np.unique(groups.astype(str), return_counts=True)
-    order = names[np.argsort(-counts, kind="stable")].tolist()
+    order = largest_first(groups)
     for name in order[:MOST]:
         yield name, groups == name
     if len(order) > MOST:

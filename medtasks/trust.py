@@ -166,9 +166,7 @@ class Trust:
             own = np.isin(groups, [*found])
             if self.within is not None:
                 table["group"] = groups
-                several = len(quantities) > 1
-                column = f"calibrated_on_{quantity.name}" if several else "calibrated_on"
-                table[column] = np.where(own, GROUP, ALL_CASES).astype(object)
+                table[calibrated_column(quantity, quantities)] = np.where(own, GROUP, ALL_CASES).astype(object)
             keys = np.where(own, groups, POOLED)
             if quantity.labels:
                 table[quantity.set_column] = _sets(quantity, quantity.both(said), keys, found)
@@ -279,6 +277,18 @@ def _sets(quantity: Quantity, said: Values, groups: npt.NDArray[Any], found: Map
         marked[mine] = class_sets(said[mine], list(one["limits"]))
     labels = np.array(quantity.labels, dtype=object)
     return np.array([SEPARATOR.join(labels[row]) for row in marked], dtype=object)
+
+
+def calibrated_column(quantity: Quantity, quantities: Sequence[Quantity]) -> str:
+    """Return the column of answers that says what the sets or intervals of one of several quantities rest on."""
+    return f"calibrated_on_{quantity.name}" if len(quantities) > 1 else "calibrated_on"
+
+
+def largest_first(groups: npt.NDArray[Any]) -> list[str]:
+    """Return the names in (n,) groups, those of most cases first."""
+    names, counts = np.unique(groups.astype(str), return_counts=True)
+    found: list[str] = names[np.argsort(-counts, kind="stable")].tolist()
+    return found
 
 
 def _enough(reach: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from medtasks.evaluation.shift import EXCHANGEABLE, SHIFTED, UNTESTED, Validity
 from medtasks.report import figures
 from medtasks.report.blocks import Block, Figure, Row, Section, Table, Text
 from medtasks.task import Judged, Quantity
-from medtasks.trust import ABSTAIN, held
+from medtasks.trust import ABSTAIN, calibrated_column, held, largest_first
 
 Values = npt.NDArray[np.float64]
 SHOWN = 6
@@ -112,14 +112,13 @@ def _by_group(judged: Judged, quantities: Sequence[Quantity]) -> list[Block]:
     if "group" not in judged.answers:
         return []
     groups = judged.answers["group"].to_numpy()
-    names, counts = np.unique(groups.astype(str), return_counts=True)
-    shown = names[np.argsort(-counts, kind="stable")][:GROUPS].tolist()
+    names = largest_first(groups)
     kept = (judged.answers["decision"] != ABSTAIN).to_numpy()
     rows = []
     for quantity in quantities[:SHOWN]:
         inside, known = held(quantity, judged.data, judged.answers)["coverage"]
-        column = "calibrated_on" if len(quantities) == 1 else f"calibrated_on_{quantity.name}"
-        for name in shown:
+        column = calibrated_column(quantity, quantities)
+        for name in names[:GROUPS]:
             mine = groups == name
             measured = inside[mine & known]
             rows.append(

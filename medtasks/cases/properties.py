@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,33 @@ PROPERTIES = ("CrippenLogP", "CrippenMR", *BULK)
 QUANTUM_NUMBERS = 42
 ROTATABLE, HALOGENS = 18, slice(1, 5)
 """Where among the quantum numbers rotatable bonds are, as ``CalcNumRotatableBonds`` counts them, and F, Cl, Br, I."""
+
+
+FARTHEST = 5.0
+"""Standardised values beyond this count as this: one odd molecule must not be unlike everything."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How properties are brought to mean 0 and variance 1, and kept within `FARTHEST`.
+
+    Attributes
+    ----------
+    mean, spread : (d,) of the training molecules
+    """
+
+    mean: Values
+    spread: Values
+
+    @classmethod
+    def of(cls, values: Values) -> Self:
+        """Read it off the (n, d) properties of training molecules; what does not vary is left as wide as it is."""
+        spread = values.std(axis=0)
+        return cls(values.mean(axis=0), np.where(spread > 1e-9, spread, 1.0))
+
+    def apply(self, values: Values) -> Values:
+        """Return (n, d) standardised properties."""
+        return np.clip((values - self.mean) / self.spread, -FARTHEST, FARTHEST)
 
 
 def bulk_properties(mols: Molecules | Iterable[Any]) -> Values:

@@ -8,12 +8,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.cases.properties import PROPERTIES
+from medtasks.cases.properties import PROPERTIES, Scaling
 
 Values = npt.NDArray[np.float64]
-
-FARTHEST = 5.0
-"""Standardised values beyond this count as this: one odd molecule must not be unlike everything."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +30,11 @@ class Profiles:
     @classmethod
     def of(cls, values: Values, landmarks: npt.NDArray[np.int64]) -> Self:
         """Make profiles of the training molecules' (n, 16) properties and the places of the landmarks."""
-        mean, spread = values.mean(axis=0), values.std(axis=0)
-        scale = np.where(spread > 1e-9, spread, 1.0)
-        return cls(mean, scale, _standardise(values[landmarks], mean, scale))
+        scaling = Scaling.of(values)
+        return cls(scaling.mean, scaling.spread, scaling.apply(values[landmarks]))
 
     def compare(self, values: Values) -> npt.NDArray[np.float32]:
         """Return the Gaussian kernel (n, m), as wide as the number of properties: 1 for equals, near 0 for far ones."""
-        new = _standardise(values, self.mean, self.scale)
+        new = Scaling(self.mean, self.scale).apply(values)
         squares = (new**2).sum(axis=1)[:, None] + (self.standard**2).sum(axis=1) - 2 * new @ self.standard.T
         return np.asarray(np.exp(-np.maximum(squares, 0) / (2 * len(PROPERTIES))), dtype=np.float32)
-
-
-def _standardise(values: Values, mean: Values, scale: Values) -> Values:
-    return np.clip((values - mean) / scale, -FARTHEST, FARTHEST)

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases import Cases, Molecules
-from medtasks.cases.properties import BULK
+from medtasks.cases.properties import BULK, Scaling, bulk_properties
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Context, Model
 from medtasks_keras import Device, choose, read_weights, write_weights
 from medtasks_mol_graph.config import MolGraphConfig
-from medtasks_mol_graph.samples import Profile, Samples, Scale, Values
+from medtasks_mol_graph.samples import Samples, Scale, Values
 
 Array = npt.NDArray[Any]
 STEP = 2048
@@ -45,7 +45,7 @@ class MolGraph(Model):
     }
 
     scale: Scale
-    profile: Profile
+    profile: Scaling
 
     class Config(MolGraphConfig):
         """Hyper-parameters of the graph network."""
@@ -62,7 +62,7 @@ class MolGraph(Model):
 
         assert isinstance(train.cases, Molecules)
         self._device, self._readers = self._choose(context), []
-        self.scale, self.profile = Scale.of(train), Profile.of(train.cases)
+        self.scale, self.profile = Scale.of(train), Scaling.of(bulk_properties(train.cases))
         samples = Samples.learnt(train, self.scale, self.profile, with_prints=self._with_prints)
         self.weights = []
         for member in context.progress.track(range(self.config.members), "networks"):
@@ -129,7 +129,7 @@ class MolGraph(Model):
         about = json.loads((folder / "network.json").read_text(encoding="utf-8"))
         model = cls(cls.Config.model_validate(about["config"]))
         model.scale = Scale(np.array(about["binary"]), np.array(about["middle"]), np.array(about["spread"]))
-        model.profile = Profile(np.array(about["profile"]["mean"]), np.array(about["profile"]["spread"]))
+        model.profile = Scaling(np.array(about["profile"]["mean"]), np.array(about["profile"]["spread"]))
         if model.profile.mean.shape != (len(BULK),) or model.profile.spread.shape != (len(BULK),):
             raise BundleError("the stored properties do not fit this version's", hint="train again")
         model.weights = read_weights(folder, model.config.members)

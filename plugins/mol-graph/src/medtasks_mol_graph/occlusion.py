@@ -9,11 +9,12 @@ import numpy as np
 
 from medtasks.cases.fingerprints import without_each_atom
 from medtasks.cases.hiding import hide_each_atom
+from medtasks.cases.properties import Scaling
 from medtasks_mol_graph.graphs import Graphs
-from medtasks_mol_graph.samples import WIDTH, Profile, Samples
+from medtasks_mol_graph.samples import WIDTH, Samples, properties_of
 
 
-def occluded(sample: Samples, mol: Any, profile: Profile) -> Samples:
+def occluded(sample: Samples, mol: Any, scaling: Scaling) -> Samples:
     """Return the one molecule of ``sample`` whole, then once for each atom with that atom hidden.
 
     A hidden atom and its bonds keep their place in the graph and have no features; the molecule's properties are taken
@@ -39,7 +40,7 @@ def occluded(sample: Samples, mol: Any, profile: Profile) -> Samples:
     if prints is not None:
         prints = np.vstack([prints, np.log1p(np.maximum(without_each_atom(mol, WIDTH), 0))])
     nothing = np.zeros((copies, sample.value.shape[1]), dtype=np.float32)
-    properties = np.vstack([sample.properties, profile.apply(hide_each_atom(mol))])
+    properties = np.vstack([sample.properties, properties_of(hide_each_atom(mol), scaling)])
     return replace(
         sample, graphs=many, properties=properties, prints=prints, value=nothing, known=nothing, bound=nothing
     )

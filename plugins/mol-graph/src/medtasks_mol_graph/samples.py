@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from medtasks.cases import Molecules
 from medtasks.cases.fingerprints import Counts, count_substructures
-from medtasks.cases.properties import BULK, bulk_properties
+from medtasks.cases.properties import BULK, Scaling, bulk_properties
 from medtasks.dataset import Dataset
 from medtasks_mol_graph.config import MolGraphConfig
 from medtasks_mol_graph.graphs import Batch, Graphs
@@ -21,8 +21,6 @@ Rows = npt.NDArray[np.int64]
 
 WIDTH = 1024
 """Columns that counts of substructures are folded to."""
-FARTHEST = 5.0
-"""Standardised properties beyond this count as this: one odd molecule must not be answered by a line alone."""
 
 
 @dataclass(frozen=True)
@@ -55,35 +53,6 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Profile:
-    """How bulk properties are brought to mean 0 and variance 1.
-
-    Attributes
-    ----------
-    mean, spread : (14,) of the training molecules
-    """
-
-    mean: Values
-    spread: Values
-
-    @classmethod
-    def of(cls, molecules: Molecules) -> Self:
-        """Measure training molecules."""
-        values = bulk_properties(molecules)
-        spread = values.std(axis=0)
-        return cls(values.mean(axis=0), np.where(spread > 1e-9, spread, 1.0))
-
-    @classmethod
-    def nothing(cls) -> Self:
-        """Return one that changes nothing."""
-        return cls(np.zeros(len(BULK)), np.ones(len(BULK)))
-
-    def apply(self, mols: Molecules | Iterable[Any]) -> npt.NDArray[np.float32]:
-        """Return (n, 14) standardised properties of molecules or RDKit molecules."""
-        return np.clip((bulk_properties(mols) - self.mean) / self.spread, -FARTHEST, FARTHEST).astype(np.float32)
-
-
-@dataclass(frozen=True)
 class Samples:
     """Molecules as the network sees them, with standardised targets where there are some.
 
@@ -103,17 +72,17 @@ class Samples:
     bound: npt.NDArray[np.float32]
 
     @classmethod
-    def of(cls, cases: Molecules, profile: Profile, *, with_prints: bool, targets: int) -> Self:
+    def of(cls, cases: Molecules, scaling: Scaling, *, with_prints: bool, targets: int) -> Self:
         """Make samples of molecules without targets."""
         nothing = np.zeros((len(cases), targets), dtype=np.float32)
         prints = np.log1p(count_substructures(cases, WIDTH)) if with_prints else None
-        return cls(Graphs.of(cases), profile.apply(cases), prints, nothing, nothing, nothing)
+        return cls(Graphs.of(cases), properties_of(cases, scaling), prints, nothing, nothing, nothing)
 
     @classmethod
-    def learnt(cls, data: Dataset, scale: Scale, profile: Profile, *, with_prints: bool) -> Self:
+    def learnt(cls, data: Dataset, scale: Scale, scaling: Scaling, *, with_prints: bool) -> Self:
         """Make samples of molecules with their targets."""
         assert isinstance(data.cases, Molecules)
-        bare = cls.of(data.cases, profile, with_prints=with_prints, targets=len(data.names))
+        bare = cls.of(data.cases, scaling, with_prints=with_prints, targets=len(data.names))
         known = np.isfinite(data.targets)
         value = np.where(known, (data.targets - scale.middle) / scale.spread, 0)
         known_and_more = (array.astype(np.float32) for array in (value, known, data.bounds))
@@ -138,6 +107,11 @@ class Samples:
         """Return their targets as the network's loss takes them."""
         width = self.value.shape[1]
         return {name: _roomy(getattr(self, name)[rows], places + 1, width) for name in ("value", "known", "bound")}
+
+
+def properties_of(mols: Molecules | Iterable[Any], scaling: Scaling) -> npt.NDArray[np.float32]:
+    """Return (n, 14) standardised bulk properties of molecules or RDKit molecules."""
+    return scaling.apply(bulk_properties(mols)).astype(np.float32)
 
 
 def _roomy(values: npt.NDArray[np.float32], rows: int, width: int) -> npt.NDArray[np.float32]:

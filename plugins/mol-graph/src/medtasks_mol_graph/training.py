@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from medtasks.cases import Molecules
 from medtasks.cases.images import parallel
+from medtasks.cases.properties import Scaling, bulk_properties
 from medtasks.model import Context
 from medtasks_keras import Device, TrainingState, learner, load_keras, renew
 from medtasks_mol_graph.config import MolGraphConfig
 from medtasks_mol_graph.network import MessagePassing, optimiser, weights_of
-from medtasks_mol_graph.samples import Profile, Samples, Scale, Values
+from medtasks_mol_graph.samples import Samples, Scale, Values
 
 Array = npt.NDArray[Any]
 ASKED = 256
@@ -31,9 +32,9 @@ def build(config: MolGraphConfig, binary: tuple[bool, ...]) -> Any:
         prints=config.prints,
         prints_dropout=config.prints_dropout,
     )
-    one = Samples.of(
-        Molecules.from_smiles(["C"]), Profile.nothing(), with_prints=config.prints > 0, targets=len(binary)
-    )
+    carbon = Molecules.from_smiles(["C"])
+    scaling = Scaling.of(bulk_properties(carbon))
+    one = Samples.of(carbon, scaling, with_prints=config.prints > 0, targets=len(binary))
     network(one.x(np.arange(1), 1))
     return network
 
