@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +13,7 @@ from medtasks.auditing.repeats import Sets
 from medtasks.auditing.values import REPEATED, outliers
 from medtasks.cases import Molecules
 from medtasks.cases.fingerprints import count_substructures
+from medtasks.cases.properties import BULK, bulk_properties
 from medtasks.cases.structures import quiet
 
 Values = npt.NDArray[np.float64]
@@ -32,28 +31,18 @@ WRITTEN = 0.65
 PROPERTIES = ("molecular weight", "heavy atoms", "rings", "hydrogen-bond donors", "hydrogen-bond acceptors",
               "rotatable bonds", "polar surface", "carbons without double bonds", "charge")  # fmt: skip
 """What is told of a molecule beside its substructures; see `properties`."""
+SHARED = [BULK.index(name) for name in ("HeavyAtoms", "Rings", "HBD", "HBA", "RotatableBonds", "TPSA", "FractionCSP3",
+                                        "FormalCharge")]  # fmt: skip
+"""Where among the bulk properties that models share they stand, all but the weight."""
 
 
 def properties(molecules: Molecules) -> Values:
     """Return (n, 9): the `PROPERTIES` of each molecule, by RDKit (g/mol, counts, square Å, share, charge)."""
-    from rdkit import Chem
     from rdkit.Chem import rdMolDescriptors
 
-    def one(mol: Any) -> tuple[float, ...]:
-        return (
-            rdMolDescriptors._CalcMolWt(mol),
-            mol.GetNumHeavyAtoms(),
-            rdMolDescriptors.CalcNumRings(mol),
-            rdMolDescriptors.CalcNumHBD(mol),
-            rdMolDescriptors.CalcNumHBA(mol),
-            rdMolDescriptors.CalcNumRotatableBonds(mol),
-            rdMolDescriptors.CalcTPSA(mol),
-            rdMolDescriptors.CalcFractionCSP3(mol),
-            Chem.GetFormalCharge(mol),
-        )
-
     with quiet():
-        return np.array([one(mol) for mol in molecules.mols()], dtype=np.float64).reshape(-1, len(PROPERTIES))
+        weights = [rdMolDescriptors._CalcMolWt(mol) for mol in molecules.mols()]
+        return np.column_stack([np.array(weights, dtype=np.float64), bulk_properties(molecules)[:, SHARED]])
 
 
 def shift_columns(molecules: Molecules, told: Values) -> Values:
