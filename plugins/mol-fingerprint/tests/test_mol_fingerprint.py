@@ -190,6 +190,61 @@ def test_the_substructure_that_matters_is_found(learnt: MolFingerprint) -> None:
     assert np.mean(scores) > 0.9
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_substructures_add_sums_to_the_kernels(view: str) -> None:
+    cases = Molecules.from_smiles([*SMILES[:40], "C"])  # methane has no pairs
+    counts = count(cases)[view]
+    landmarks = Landmarks.of(counts)
+    weights = np.random.default_rng(0).normal(size=len(cases))
+    for row in (0, 7, 40):
+        one = counts.take(np.array([row]))
+        parts = landmarks.added(one, weights)
+        assert parts.shape == one.keys.shape
+        assert parts.sum() == pytest.approx((landmarks.compare(one) @ weights).item(), abs=1e-5)
+    # the closed form is the integral: the gradient of a kernel on the way, by differences, summed
+    strange = count(Molecules.from_smiles(["FC(F)(F)c1ccccc1[Si](C)C"]))[view]
+    cells = strange.counts.astype(float)
+    known = np.array(
+        [
+            [dict(zip(r.keys.tolist(), r.counts.tolist(), strict=True)).get(k, 0) for k in strange.keys.tolist()]
+            for r in (counts.take(np.array([i])) for i in range(41))
+        ]
+    )
+    levels = np.repeat(np.arange(len(cells)), strange.counts)
+    depth = np.concatenate([np.arange(n) for n in strange.counts])
+    held = known[:, levels] > depth
+    total = np.zeros(len(levels))
+    steps = 400
+    for t in (np.arange(steps) + 0.5) / steps:
+        shared = t * held.sum(axis=1)
+        larger = np.maximum(landmarks.total + t * len(levels) - shared, 1e-9)
+        slopes = (held * larger[:, None] - shared[:, None] * ~held) / larger[:, None] ** 2
+        total += weights @ slopes / steps
+    wanted = np.bincount(levels, total, len(cells))
+    assert np.allclose(landmarks.added(strange, weights), wanted, atol=1e-4)
+
+
+def test_an_atom_that_two_ways_tell_is_found() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    texts = [Chem.MolToSmiles(Chem.MolFromSmiles(text)) for text in SMILES]
+    ring = Chem.MolFromSmarts("c[F,Cl,Br]")
+    holds = np.array([Chem.MolFromSmiles(text).HasSubstructMatch(ring) for text in texts])
+    assert holds.sum() > 60
+    noise = np.random.default_rng(0).normal(0, 0.3, len(texts))
+    cases = Molecules.from_smiles(texts)
+    whole = Dataset(cases, (5 + holds + noise)[:, None], names=("y",), kinds=("number",))
+    model = MolFingerprint(MolFingerprint.Config())
+    model.fit(whole.take(np.arange(0, 240)), whole.take(np.arange(240, 270)), context=CONTEXT)
+    rows = 270 + np.flatnonzero(holds[270:])
+    scores = []
+    for mol, values in zip(cases.take(rows).mols(), model.explain(cases.take(rows), 0, context=CONTEXT), strict=True):
+        marks = np.zeros(mol.GetNumAtoms(), dtype=bool)
+        marks[[atom for match in mol.GetSubstructMatches(ring) for atom in match]] = True
+        scores.append(roc_auc_score(marks, values))
+    assert np.mean(scores) > 0.93  # .97 here; by leaving an atom's substructures out, .9 at most
+
+
 def test_saved_and_loaded_it_answers_the_same(learnt: MolFingerprint, tmp_path: Path) -> None:
     learnt.save(tmp_path)
     again = MolFingerprint.load(tmp_path, context=CONTEXT)

@@ -19,35 +19,35 @@ Values = npt.NDArray[np.float64]
 
 
 def contributions(mol: Any, landmarks: Mapping[str, Landmarks], profiles: Profiles, ridge: Ridge) -> Values:
-    """Return (atoms,) the score of the whole molecule less that without the substructures that hold the atom.
+    """Return (atoms,) what the substructures that hold an atom add to the score, and what properties lose without it.
 
-    Properties are taken of the molecule with the atom hidden: where they count for half of the answer and stayed as
-    they are, planted substructures were found less often (AUROC .84 in place of .92).
+    A substructure's part is by `Landmarks.added`; an atom gets the parts of all that hold it, as Rodríguez-Pérez &
+    Bajorath 2020 (doi:10.1021/acs.jmedchem.9b01101) sum them. Properties are taken of the molecule with the atom
+    hidden.
     """
     views = MIXTURES[ridge.mixture]
-    scores = np.zeros(mol.GetNumAtoms() + 1)
+    found = np.zeros(mol.GetNumAtoms())
     for view in dict.fromkeys(views):
+        share = views.count(view) / len(views)
         if view in landmarks:
-            kernel = landmarks[view].compare(_without(mol, view))
+            found += share * _by_substructures(mol, view, landmarks[view], ridge.weights)
         else:
-            kernel = profiles.compare(measure_properties([mol, *hide_each_atom(mol)]))
-        scores += views.count(view) / len(views) * (kernel @ ridge.weights)
-    return np.asarray(scores[0] - scores[1:])
+            scores = profiles.compare(measure_properties([mol, *hide_each_atom(mol)])) @ ridge.weights
+            found += share * (scores[0] - scores[1:])
+    return found
 
 
-def _without(mol: Any, view: str) -> Substructures:
-    """Return the molecule's counts, then for each atom those without the substructures that hold it."""
-    atoms = mol.GetNumAtoms()
+def _by_substructures(mol: Any, view: str, landmarks: Landmarks, weights: Values) -> Values:
     holders = _holders(mol, view)
-    keys = np.array([key for key, _ in holders], dtype=np.int64)
-    holds = np.zeros((len(holders), atoms + 1), dtype=bool)
-    for i, (_, held) in enumerate(holders):
-        holds[i, [atom + 1 for atom in held]] = True
-    known, place = np.unique(keys, return_inverse=True)
-    counts = np.zeros((atoms + 1, len(known)), dtype=np.int64)
-    np.add.at(counts.T, place, ~holds)
-    rows, columns = np.nonzero(counts)
-    return Substructures(atoms + 1, rows, known[columns], counts[rows, columns])
+    keys, place, times = np.unique(
+        np.array([key for key, _ in holders], dtype=np.int64), return_inverse=True, return_counts=True
+    )
+    counts = Substructures(1, np.zeros(len(keys), dtype=np.int64), keys, times.astype(np.int64))
+    each = (landmarks.added(counts, weights) / times)[place]
+    found = np.zeros(mol.GetNumAtoms())
+    for (_, held), value in zip(holders, each.tolist(), strict=True):
+        found[held] += value
+    return found
 
 
 def _holders(mol: Any, view: str) -> list[tuple[int, list[int]]]:

@@ -95,11 +95,11 @@ class MolFingerprint(Model):
         return mixed(self._compare(cases, VIEWS), "all")
 
     def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
-        """Return (n,) arrays, one value per atom: what the prediction loses without the atom's substructures.
+        """Return (n,) arrays, one value per atom: what the substructures that hold it add to the prediction.
 
-        Each fingerprint is computed again without the substructures that hold the atom (Riniker & Landrum 2013,
-        doi:10.1186/1758-2946-5-43), its properties with the atom made an unknown element. For classes the score before
-        the sigmoid is explained.
+        By integrated gradients; see `medtasks_mol_fingerprint.atoms`. Leaving out an atom's substructures, and asking
+        again, found planted ones less well (AUROC .86 to .97, in place of .96 to 1). For classes the score before the
+        sigmoid is explained.
         """
         from medtasks_mol_fingerprint.atoms import contributions
 

@@ -88,6 +88,31 @@ class Landmarks:
         larger = _total(counts)[:, None] + self.total - shared
         return np.asarray(shared / np.maximum(larger, 1e-9), dtype=np.float32)
 
+    def added(self, counts: Substructures, weights: Values) -> Values:
+        """Return (occurring,) what each substructure of one molecule adds to its weighted sum of kernels.
+
+        Integrated gradients (Sundararajan, Taly & Yan 2017, arXiv:1703.01365) from no substructure to the molecule's:
+        with all present in part, what the others tell too does not hide what one tells. The parts sum to the whole.
+        With a share t of n levels present, s of them shared with a landmark of T, the kernel is t s / (T + t (n - s)),
+        so that the integrals have a closed form.
+
+        Parameters
+        ----------
+        counts : of one molecule
+        weights : (m,) of the landmarks
+        """
+        times, cells = np.minimum(counts.counts, LEVELS), _levels(counts)[1]
+        place = np.minimum(np.searchsorted(self.columns, cells), len(self.columns) - 1)
+        known = self.columns[place] == cells
+        shared = self.matrix @ np.bincount(place[known], minlength=len(self.columns)).astype(np.float64)
+        lengths = np.maximum(self.total, 1)  # 0 of a landmark without substructures, which shares none
+        alone = np.maximum((len(cells) - shared) / lengths, 1e-6)  # far from 0 / 0, and changes no digit that is shown
+        first = np.log1p(alone) / alone / lengths  # integral of 1 / (T + t (n - s))
+        second = (np.log1p(alone) - alone / (1 + alone)) / (alone * lengths) ** 2  # of t / (T + t (n - s))^2
+        gains = self.matrix.T @ (weights * (first + shared * second))
+        parts = np.where(known, gains[place], 0.0) - weights @ (shared * second)
+        return np.bincount(np.repeat(np.arange(len(times)), times), parts, len(times))
+
 
 def _levels(counts: Substructures) -> tuple[Keys, Keys]:
     """Return row and cell of each "occurs at least k times" that holds."""
