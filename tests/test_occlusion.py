@@ -67,6 +67,53 @@ def test_what_is_hidden_is_filled_from_around_it() -> None:
     assert np.allclose(whole.pixels(0), spot.mean(), atol=1e-4)  # type: ignore[attr-defined]
 
 
+def aligned(n: int = 60, size: int = 64, seed: int = 0) -> np.ndarray:
+    """Pictures of one view: a bright half below, each at a brightness, contrast and noise of its own."""
+    rng = np.random.default_rng(seed)
+    view = np.linspace(0.2, 0.6, size)[:, None] * np.ones(size)
+    gain, shift = rng.uniform(0.7, 1.2, (2, n, 1, 1))
+    return np.asarray(gain * view + 0.2 * (shift - 1) + rng.normal(0, 0.02, (n, size, size)), dtype=np.float32)
+
+
+def test_of_aligned_images_a_patch_is_filled_by_what_is_usual_there() -> None:
+    known = Images([str(i) for i in range(60)], list(np.clip(aligned(), 0, 1)))
+    describer = Describer.fit(known)
+    assert describer is not None
+    assert describer.usual is not None
+    (plain,) = 0.8 * aligned(1, seed=5)  # darker than any learnt from: brightness is the image's own
+    ill = plain.copy()
+    ill[40:64, 8:40] += 0.3  # larger than a patch: its surroundings are ill too
+    mask = np.zeros((GRID, GRID), dtype=bool)
+    mask[6, 2] = True
+    (by_usual, by_around) = (without(Images(["a"], [ill]), [mask], one).pixels(0) for one in (describer, None))  # type: ignore[attr-defined]
+    place = (slice(48, 56), slice(16, 24))
+    assert np.abs(by_usual[..., 0][place] - plain[place]).mean() < 0.15  # what is ill moves the fit
+    assert np.abs(by_around[..., 0][place] - plain[place]).mean() > 0.25
+
+    def score(cases: Any) -> np.ndarray:
+        return np.asarray(cases.load((64, 64), 1)[:, 40:64, 8:40, 0].mean(axis=(1, 2)), dtype=np.float64)
+
+    (heat,) = occlude(score, Images(["a"], [ill]), describer)
+    down, across = np.unravel_index(heat.argmax(), heat.shape)
+    assert 5 <= down < 8
+    assert 1 <= across < 5
+    again = Describer.from_arrays(describer.to_arrays(), {"kind": "images"})
+    assert np.array_equal(again.usual, describer.usual)  # type: ignore[arg-type]
+    coloured = Images(["a"], [np.repeat(ill[:, :, None], 3, axis=2)])
+    assert np.allclose(without(coloured, [mask], describer).pixels(0)[..., 1:2], by_usual, atol=1e-6)  # type: ignore[attr-defined]
+
+
+def test_what_is_usual_is_known_of_aligned_images_alone() -> None:
+    names = [str(i) for i in range(60)]
+    pictures = aligned()
+    turned = [np.rot90(one, i % 4) for i, one in enumerate(pictures)]
+    assert Describer.fit(Images(names, [np.clip(one, 0, 1) for one in turned])).usual is None  # type: ignore[union-attr]
+    few = Images(names[:10], list(np.clip(pictures[:10], 0, 1)))
+    assert Describer.fit(few).usual is None  # type: ignore[union-attr]  # one patient could be seen in the mean
+    coloured = np.stack([pictures, pictures / 2, pictures / 3], axis=3).clip(0, 1)
+    assert Describer.fit(Images(names, list(coloured))).usual.shape == (64, 64, 3)  # type: ignore[union-attr]
+
+
 def test_the_atoms_that_decide_are_found() -> None:
     molecules = Molecules.from_smiles(["CCCCO", "CCNCC", "OCCCCN"])
 

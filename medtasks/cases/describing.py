@@ -12,6 +12,7 @@ import numpy.typing as npt
 from medtasks.cases.base import Cases
 from medtasks.cases.encoding import RecordEncoder
 from medtasks.cases.fingerprints import count_substructures
+from medtasks.cases.image_files import resize
 from medtasks.cases.images import Images
 from medtasks.cases.molecules import Molecules
 from medtasks.cases.records import Records
@@ -22,19 +23,41 @@ SIDE = 32
 WIDTH = 256
 """Columns that a molecule's substructures are folded to: enough to tell collections apart."""
 
+COARSE = 64
+"""Side in pixels of the mean image: it is smooth, and holds no case's details."""
+AVERAGED = 200
+"""Training images, at most, that the mean image is of: one more would not be seen in it."""
+FEWEST = 20
+"""Of fewer images there is no mean image: one patient could be seen in it."""
+ALIGNED = 0.25
+"""Share of an image's variance that the mean image must explain in the median (r of one half): else images show their
+parts in places of their own, and it says nothing of what is usual in a place."""
+STRONGEST = 2.0
+"""Times the mean image's contrast that an image may have: the mean of images that are not aligned is faint by chance,
+and would else be stretched to fit anything."""
+
 
 @dataclass(frozen=True)
 class Describer:
-    """Describes cases of one kind; ``encoder`` is what records need."""
+    """Describes cases of one kind.
+
+    Attributes
+    ----------
+    encoder : what records need
+    usual : (64, 64, 1 or 3) the mean of training images that are aligned, as films of one view are; else None
+    """
 
     encoder: RecordEncoder | None = None
+    usual: npt.NDArray[np.float32] | None = None
 
     @classmethod
     def fit(cls, cases: Cases) -> Describer | None:
         """Learn from training cases what describing takes; None for a kind that it does not know."""
         if isinstance(cases, Records):
             return cls(RecordEncoder.fit(cases))
-        return cls() if isinstance(cases, (Images, Molecules)) else None
+        if isinstance(cases, Images):
+            return cls(usual=_usual(cases))
+        return cls() if isinstance(cases, Molecules) else None
 
     def __call__(self, cases: Cases) -> Values:
         """Return (n, d) numbers."""
@@ -48,6 +71,8 @@ class Describer:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return what was learnt, as arrays for an ``.npz`` file."""
+        if self.usual is not None:
+            return {"usual": self.usual}
         return {} if self.encoder is None else self.encoder.to_arrays()
 
     @classmethod
@@ -55,7 +80,47 @@ class Describer:
         """Rebuild it from `to_arrays`, and the schema of the cases."""
         from medtasks.cases.records import fields_of
 
+        if "usual" in arrays:
+            return cls(usual=arrays["usual"])
         return cls(RecordEncoder.from_arrays(fields_of(dict(schema)), dict(arrays)) if arrays else None)
+
+
+def brought_to(
+    usual: npt.NDArray[np.float32], image: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """Return the mean image at the brightness and contrast of another: least squares on what is seen of it.
+
+    Parameters
+    ----------
+    usual : (h, w, 1 or 3)
+    image : (height, width, c)
+    seen : (height, width) where the two are compared; somewhere
+
+    Returns
+    -------
+    (height, width, c)
+    """
+    like = resize(usual, *image.shape[:2])
+    like = like if like.shape[2] == image.shape[2] else np.repeat(like.mean(axis=2, keepdims=True), image.shape[2], 2)
+    x, y = like[seen], image[seen]
+    middle = x.mean(axis=0)
+    slope = ((x - middle) * (y - y.mean(axis=0))).sum(axis=0) / np.maximum(((x - middle) ** 2).sum(axis=0), 1e-9)
+    return np.asarray(y.mean(axis=0) + slope.clip(0, STRONGEST) * (like - middle), dtype=np.float32)
+
+
+def _usual(cases: Images) -> npt.NDArray[np.float32] | None:
+    rows = np.unique(np.linspace(0, len(cases) - 1, min(AVERAGED, len(cases))).astype(np.int64))
+    if len(rows) < FEWEST:
+        return None
+    images = cases.load((COARSE, COARSE), 3, rows)
+    if np.allclose(images, images[..., :1]):
+        images = images[..., :1]
+    usual = np.asarray(images.mean(axis=0), dtype=np.float32)
+    everywhere = np.ones((COARSE, COARSE), dtype=bool)
+    missed = [float(((brought_to(usual, one, everywhere) - one) ** 2).sum()) for one in images]
+    spread = ((images - images.mean(axis=(1, 2), keepdims=True)) ** 2).sum(axis=(1, 2, 3))
+    explained = 1 - np.array(missed) / np.maximum(spread, 1e-9)
+    return usual if float(np.median(explained)) >= ALIGNED else None
 
 
 def _pictures(pixels: npt.NDArray[Any]) -> Values:
