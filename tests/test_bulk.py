@@ -64,6 +64,28 @@ def test_parts_hold_every_row_in_order_however_many_work(trained: Path, library:
     assert np.allclose(one["target"][:200].astype(float), usual["target"][:200].astype(float), atol=1e-9)
 
 
+def test_groups_of_calibration_are_known_to_every_worker(tmp_path: Path) -> None:
+    texts = [head + text for text in TEXTS for head in ("C", "CC")]
+    series = np.where(np.arange(100) % 2, "a", "b").astype(object)
+    noise = np.random.default_rng(0).normal(0, np.where(series == "a", 0.1, 2.0))
+    table = pd.DataFrame({"smiles": texts, "series": series, "target": [len(text) for text in texts] + noise})
+    run = medtasks.run(
+        "activity", table, model="linear-fingerprint", within="series", folds=1, valid=0.4, out=tmp_path / "run"
+    )
+    new = table.drop(columns="target")
+    new.loc[3, "series"], new.loc[4, "series"], new.loc[5, "smiles"] = "met later", None, "C1CC"
+    new.to_csv(tmp_path / "new.csv", index=False)
+    into_folder(run.folder, str(tmp_path / "new.csv"), tmp_path / "two", workers=2)
+    usual, found = medtasks.predict(run.folder, tmp_path / "new.csv"), joined(tmp_path / "two")
+    assert len(list((tmp_path / "two").glob("part-*.parquet"))) > 1
+    assert found["calibrated_on"].isin(["group", "all cases"]).sum() == 99
+    assert found["calibrated_on"][[3, 4]].tolist() == ["all cases"] * 2
+    for name in ("low_target", "high_target"):
+        assert np.allclose(found[name].astype(float), usual[name].astype(float), atol=1e-9, equal_nan=True)
+    wide = (found["high_target"] - found["low_target"]).astype(float)
+    assert wide[series == "b"].median() > wide[series == "a"].median()
+
+
 def test_it_goes_on_where_it_was_stopped_and_repeats_nothing(trained: Path, library: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     into_folder(trained, str(library), out)
