@@ -25,6 +25,11 @@ def main() -> None:
             data / "diagnosis/cleveland.tsv.gz",
             {"model": "linear-record", "per_class": True, "positive": "1,2,3,4"},
         ),
+        "cleveland, validation answered left out": (
+            "diagnosis",
+            data / "diagnosis/cleveland.tsv.gz",
+            {"model": "diagnosis.record-ensemble", "positive": "1,2,3,4"},
+        ),
         "ESOL, intervals": (
             "activity",
             data / "activity/esol.csv",

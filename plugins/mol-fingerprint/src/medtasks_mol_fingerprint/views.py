@@ -111,7 +111,7 @@ class Landmarks:
         second = (np.log1p(alone) - alone / (1 + alone)) / (alone * lengths) ** 2  # of t / (T + t (n - s))^2
         gains = self.matrix.T @ (weights * (first + shared * second))
         parts = np.where(known, gains[place], 0.0) - weights @ (shared * second)
-        return np.bincount(np.repeat(np.arange(len(times)), times), parts, len(times))
+        return np.asarray(np.bincount(np.repeat(np.arange(len(times)), times), parts, len(times)), dtype=np.float64)
 
 
 def _levels(counts: Substructures) -> tuple[Keys, Keys]:
