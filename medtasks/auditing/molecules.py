@@ -31,8 +31,8 @@ WRITTEN = 0.65
 PROPERTIES = ("molecular weight", "heavy atoms", "rings", "hydrogen-bond donors", "hydrogen-bond acceptors",
               "rotatable bonds", "polar surface", "carbons without double bonds", "charge")  # fmt: skip
 """What is told of a molecule beside its substructures; see `properties`."""
-SHARED = [BULK.index(name) for name in ("HeavyAtoms", "Rings", "HBD", "HBA", "RotatableBonds", "TPSA", "FractionCSP3",
-                                        "FormalCharge")]  # fmt: skip
+SHARED = [BULK.index(name) for name in ("HeavyAtoms", "Rings", "HBD", "LipinskiHBA", "RotatableBonds", "TPSA",
+                                        "FractionCSP3", "FormalCharge")]  # fmt: skip
 """Where among the bulk properties that models share they stand, all but the weight."""
 
 

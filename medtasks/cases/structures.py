@@ -93,7 +93,7 @@ def check_text(text: str, standard: Standard) -> None:
         raise StructureError("the row has no structure")
     if len(text) > standard.max_length:
         raise StructureError(f"the SMILES has {len(text)} characters, more than {standard.max_length}")
-    if any(character.isspace() for character in text):
+    if text.split() != [text]:
         raise StructureError("the SMILES holds white space")
     if not text.isascii() or not text.isprintable():
         raise StructureError("the SMILES holds characters that are not printable ASCII")
@@ -128,10 +128,12 @@ def standardise(mol: Mol, standard: Standard, *, clean: bool = False) -> Mol:
     if clean and not standard.tautomers and len(chem.GetMolFrags(mol)) == 1:
         return mol
     try:
-        # Twice, as RDKit's FragmentParent behind Cleanup does: what the first makes of a salt the second mends.
-        found = mol if clean else _clean_up(_clean_up(mol))
-        found = tools.module.FragmentParent(found, skipStandardize=True)
-        if not clean:
+        found = mol if clean else _clean_up(mol)
+        if not clean and found.ToBinary() != mol.ToBinary():
+            found = _clean_up(found)  # as FragmentParent behind Cleanup does: what the first makes of a salt this mends
+        if len(chem.GetMolFrags(found)) > 1:
+            found = tools.module.FragmentParent(found, skipStandardize=True)
+        if not clean and any(atom.GetFormalCharge() for atom in found.GetAtoms()):
             found = tools.uncharger.uncharge(found)
         if standard.tautomers:
             found = tools.tautomers.Canonicalize(found)

@@ -4,6 +4,9 @@ SMILES are taken from a file (default: HIV of MoleculeNet) and repeated. Each mo
 settings but few training steps, which changes nothing in the speed of answering. The blend does not ask a member
 that has no weight: its networks are trained long enough to get some, and its weights are printed.
 
+With ``--chemprop`` the program of an environment that has it, the speed of chemprop from Python, an untrained network
+of its default size, is measured on the same rows.
+
 The memory of a million rows beside that of a tenth: ``--models linear-fingerprint --count 100000 --times 10``.
 """
 
@@ -30,6 +33,29 @@ done = subprocess.run(sys.argv[1:], capture_output=True, text=True)
 assert done.returncode == 0, done.stderr
 print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 """
+CHEMPROP = """
+import logging, sys, time
+import pandas as pd, torch
+torch.set_num_threads(1)
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+import lightning.pytorch as lightning
+from chemprop import data, featurizers, models, nn
+from rdkit import Chem, rdBase
+rdBase.DisableLog("rdApp.*")
+texts = [text for text in pd.read_parquet(sys.argv[1])["smiles"] if Chem.MolFromSmiles(text) is not None]
+model = models.MPNN(nn.BondMessagePassing(), nn.MeanAggregation(), nn.RegressionFFN()).eval()
+trainer = lightning.Trainer(logger=False, enable_progress_bar=False, accelerator="cpu", devices=1,
+                            enable_checkpointing=False)
+def answer(texts):
+    points = [data.MoleculeDatapoint.from_smi(text) for text in texts]
+    rows = data.MoleculeDataset(points, featurizers.SimpleMoleculeMolGraphFeaturizer())
+    with torch.inference_mode():
+        trainer.predict(model, data.build_dataloader(rows, shuffle=False, batch_size=64))
+answer(texts[:64])
+start = time.perf_counter()
+answer(texts)
+print(len(texts) / (time.perf_counter() - start))
+"""
 
 
 def score(place: Path, library: Path, out: Path, workers: int) -> tuple[float, float]:
@@ -39,6 +65,13 @@ def score(place: Path, library: Path, out: Path, workers: int) -> tuple[float, f
     done = subprocess.run([sys.executable, "-c", MEASURE, *command], capture_output=True, text=True, check=True)
     seconds, memory = map(float, done.stdout.split())
     return seconds, memory
+
+
+def chemprop(program: Path, library: Path) -> float:
+    """Return molecules a second that chemprop answers from Python, in one process and thread; see `CHEMPROP`."""
+    command = [str(program.parent / "python"), "-W", "ignore", "-c", CHEMPROP, str(library)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
 
 
 def parsing(texts: list[str]) -> float:
@@ -58,6 +91,7 @@ def main() -> None:
     parser.add_argument("--models", default="mol-fingerprint,mol-trees,mol-graph,mol-blend")
     parser.add_argument("--count", type=int, default=16_384)
     parser.add_argument("--times", type=int, default=4, help="how many times more rows the memory is compared with")
+    parser.add_argument("--chemprop", type=Path, help="the program of an environment that chemprop is installed in")
     chosen = parser.parse_args()
     texts = pd.read_csv(chosen.data)["smiles"].tolist()
     texts = (texts * (chosen.count // len(texts) + 1))[: chosen.count]
@@ -67,6 +101,8 @@ def main() -> None:
         few, many = folder / "few.parquet", folder / "many.parquet"
         pd.DataFrame({"smiles": texts[: chosen.count // 4]}).to_parquet(few)
         pd.DataFrame({"smiles": texts}).to_parquet(many)
+        if chosen.chemprop is not None:
+            print(f"chemprop: {chemprop(chosen.chemprop, many):.0f} molecules a second, after its start")
         for model in chosen.models.split(","):
             place = folder / model
             extra = QUICK.get(model, [])

@@ -54,7 +54,8 @@ def test_descriptors_are_rdkits() -> None:
     assert found.shape == (20, len(names()) + WIDTH)
     for name, column in (
         ("CrippenLogP", Descriptors.MolLogP),
-        ("RotatableBonds", Descriptors.NumRotatableBonds),
+        ("RotatableBonds", lambda mol: rdMolDescriptors.CalcNumRotatableBonds(mol, strict=False)),
+        ("LipinskiHBA", rdMolDescriptors.CalcNumLipinskiHBA),
         ("Halogens", Fragments.fr_halogen),
         ("Kappa1", Descriptors.Kappa1),
         ("Kappa3", Descriptors.Kappa3),
