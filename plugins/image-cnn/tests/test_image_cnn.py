@@ -133,6 +133,26 @@ def test_equalised_images_know_nothing_of_exposure() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 3])
+def test_local_contrast_knows_nothing_of_shading_and_haze(channels: int) -> None:
+    from medtasks_image_cnn.network import LocalContrast
+
+    images = np.random.default_rng(0).beta(2, 5, (4, 28, 40, channels)).astype(np.float32)
+    layer = LocalContrast(dtype="float32")
+    one = np.asarray(layer(images))
+    middle = one[:, 6:-6, 6:-6]  # edges are continued, so what lies there counts more
+    assert np.allclose(middle.mean(axis=(1, 2, 3)), 0, atol=0.1)
+    assert np.allclose(middle.std(axis=(1, 2, 3)), 1, atol=0.15)
+    shading = np.linspace(-0.15, 0.15, 40, dtype=np.float32)[:, None]
+    for other in (images + shading, 0.3 + 0.6 * images):  # a tilt of brightness; haze: brighter, less contrast
+        assert np.abs(np.asarray(layer(other)) - one).mean() < 0.1  # of a standard deviation
+    assert np.allclose(np.asarray(layer(images[:1])), one[:1], atol=1e-5)  # whatever else is in the batch
+    assert not layer.get_weights()
+    flat = np.asarray(layer(np.full((1, 28, 40, channels), 0.3, dtype=np.float32)))
+    assert np.abs(flat).max() < 0.01  # rounding is not blown up
+
+
+@pytest.mark.slow
 def test_networks_stored_before_intensities_could_be_chosen_answer_as_they_did(tmp_path: Path) -> None:
     model = ImageCNN(ImageCNN.Config(**QUICK, intensities="standardised,plain"))
     model.fit(bright_spots(32, 0), bright_spots(16, 1), context=CPU)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from medtasks_image_cnn.config import Intensities
 from medtasks_keras import load_keras
 
@@ -14,6 +16,8 @@ layers = keras.layers
 # stem first, so the costliest stage never sees more than 48 x 48 positions.
 _LARGEST_STAGE_SIDE = 48
 _STEPS = 32  # of equalisation: an image of 28 x 28 has about 25 pixels in each
+_NEIGHBOURHOOD = 7  # sides of neighbourhoods' standard deviation: a lung's width holds two or three
+_FLOOR = 0.02  # of local contrast, 5 of 255 levels: what is fainter is noise, not to be blown up
 
 
 def _norm(x: Any, name: str) -> Any:
@@ -57,6 +61,35 @@ class Equalise(load_keras().layers.Layer):  # type: ignore[misc]  # Keras has no
         return (shares - 0.5) * 12**0.5  # an even spread over [0, 1] has the variance 1/12
 
 
+class LocalContrast(load_keras().layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Brings each neighbourhood of an image to mean 0 and, if it has any contrast, variance 1.
+
+    Local contrast normalisation with Gaussian neighbourhoods (Pinto et al. 2008, doi:10.1371/journal.pcbi.0040027;
+    Jarrett et al. 2009, doi:10.1109/ICCV.2009.5459469): shading, haze and local exposure are gone. Colours share one
+    mean and one contrast, so that they keep their differences. Edges are continued.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Make the matrices that blur along either axis: no weights, so a bundle stores none."""
+        from scipy.ndimage import gaussian_filter1d
+
+        self._blurs = [
+            gaussian_filter1d(np.eye(side, dtype=np.float32), side / _NEIGHBOURHOOD, axis=0, mode="nearest")
+            for side in input_shape[1:3]
+        ]
+
+    def call(self, images: Any) -> Any:
+        """Return images of the same shape."""
+        ops = keras.ops
+        from_mean = images - self._blur(ops.mean(images, axis=-1, keepdims=True))
+        contrast = ops.sqrt(self._blur(ops.mean(ops.square(from_mean), axis=-1, keepdims=True)))
+        return from_mean / (contrast + _FLOOR)
+
+    def _blur(self, images: Any) -> Any:
+        down, across = self._blurs
+        return keras.ops.einsum("yi,xj,nijc->nyxc", down, across, images)
+
+
 def residual(
     size: int,
     channels: int,
@@ -71,12 +104,15 @@ def residual(
 
     `blocks` holds the residual blocks of each stage; the width doubles and the side halves from
     stage to stage (average pooling: an anti-aliased step down). `intensities` is how the network sees
-    them: as they are, each image brought to mean 0 and variance 1, or equalised (`Equalise`). The last
-    feature map is the output of the layer "features", its mean the output of "embedding".
+    them: as they are, each image brought to mean 0 and variance 1, equalised (`Equalise`), or by their
+    local contrast (`LocalContrast`). The last feature map is the output of the layer "features", its mean
+    the output of "embedding".
     """
     inputs = layers.Input((size, size, channels), name="image")
     if intensities == "equalised":
         x = Equalise(name="equalise", dtype="float32")(inputs)  # half precision has too few steps between 0 and 1
+    elif intensities == "local":
+        x = LocalContrast(name="local_contrast", dtype="float32")(inputs)
     elif intensities == "standardised":
         x = layers.LayerNormalization(axis=(1, 2, 3), center=False, scale=False, epsilon=1e-4, name="standardise")(
             inputs
