@@ -87,7 +87,7 @@ def _lost(
         part = slice(start, start + step)
         altered: Cases = without(cases.take(rows[part]), each[part], describer)
         lost[part] = whole[rows[part]] - score(altered)
-    return np.split(lost, np.cumsum(counts)[:-1])
+    return np.split(lost, np.cumsum(counts, dtype=np.int64))[:-1]  # behind the last case there is nothing
 
 
 def _windows() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:

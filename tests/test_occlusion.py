@@ -114,6 +114,11 @@ def test_what_is_usual_is_known_of_aligned_images_alone() -> None:
     assert Describer.fit(Images(names, list(coloured))).usual.shape == (64, 64, 3)  # type: ignore[union-attr]
 
 
+def test_of_no_image_there_is_no_explanation() -> None:
+    nothing = Images(["a"], [np.zeros((32, 32), dtype=np.float32)]).take(np.arange(0))
+    assert occlude(lambda cases: np.zeros(len(cases)), nothing, None).shape == (0, GRID, GRID)
+
+
 def test_the_atoms_that_decide_are_found() -> None:
     molecules = Molecules.from_smiles(["CCCCO", "CCNCC", "OCCCCN"])
 

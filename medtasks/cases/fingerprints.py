@@ -97,10 +97,17 @@ def count_substructures(mols: Molecules | Iterable[Any], width: int) -> Counts:
     return np.concatenate([nothing, *(circular_substructures(part).folded(width) for part in parts)])
 
 
+def atoms_within(mol: Any, centre: int, radius: int) -> list[int]:
+    """Return the atoms of a circular substructure, sorted: the centre, and the ends of all bonds up to a radius."""
+    from rdkit import Chem
+
+    bonds = map(mol.GetBondWithIdx, Chem.FindAtomEnvironmentOfRadiusN(mol, radius, centre) if radius else ())
+    return sorted({centre} | {atom for bond in bonds for atom in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())})
+
+
 def without_each_atom(mol: Any, width: int) -> Counts:
     """Return (atoms, width): the counts without the substructures that hold the atom (Riniker & Landrum 2013,
     doi:10.1186/1758-2946-5-43)."""
-    from rdkit import Chem
     from rdkit.Chem import rdFingerprintGenerator
 
     output = rdFingerprintGenerator.AdditionalOutput()
@@ -111,9 +118,7 @@ def without_each_atom(mol: Any, width: int) -> Counts:
     left = np.tile(whole, (mol.GetNumAtoms(), 1))
     for column, places in output.GetBitInfoMap().items():
         for centre, radius in places:
-            bonds = map(mol.GetBondWithIdx, Chem.FindAtomEnvironmentOfRadiusN(mol, radius, centre) if radius else ())
-            held = {centre} | {atom for bond in bonds for atom in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())}
-            left[list(held), column] -= 1
+            left[atoms_within(mol, centre, radius), column] -= 1
     return left
 
 

@@ -129,8 +129,6 @@ def standardise(mol: Mol, standard: Standard, *, clean: bool = False) -> Mol:
         return mol
     try:
         found = mol if clean else _clean_up(mol)
-        if not clean and found.ToBinary() != mol.ToBinary():
-            found = _clean_up(found)  # as FragmentParent behind Cleanup does: what the first makes of a salt this mends
         if len(chem.GetMolFrags(found)) > 1:
             found = tools.module.FragmentParent(found, skipStandardize=True)
         if not clean and any(atom.GetFormalCharge() for atom in found.GetAtoms()):
@@ -145,6 +143,13 @@ def standardise(mol: Mol, standard: Standard, *, clean: bool = False) -> Mol:
 
 
 def _clean_up(mol: Mol) -> Mol:
+    """Clean up as RDKit's FragmentParent behind Cleanup does: a second time if the first changed anything, since what
+    that makes of a salt has to be mended."""
+    found = _clean_up_once(mol)
+    return found if found.ToBinary() == mol.ToBinary() else _clean_up_once(found)
+
+
+def _clean_up_once(mol: Mol) -> Mol:
     """Do what ``rdMolStandardize.Cleanup`` does, which makes its tools anew for each molecule: a third of the time."""
     tools = _tools()
     found = _chem().RemoveHs(mol)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.cases.fingerprints import Substructures
+from medtasks.cases.fingerprints import Substructures, atoms_within
 from medtasks.cases.hiding import hide_each_atom
 from medtasks.cases.properties import measure_properties
 from medtasks_mol_fingerprint.properties import Profiles
@@ -52,7 +52,6 @@ def _by_substructures(mol: Any, view: str, landmarks: Landmarks, weights: Values
 
 def _holders(mol: Any, view: str) -> list[tuple[int, list[int]]]:
     """Return the key of each occurrence of a substructure, and the atoms it holds."""
-    from rdkit import Chem
     from rdkit.Chem import rdFingerprintGenerator
 
     output = rdFingerprintGenerator.AdditionalOutput()
@@ -61,12 +60,6 @@ def _holders(mol: Any, view: str) -> list[tuple[int, list[int]]]:
     found = []
     for key, places in output.GetBitInfoMap().items():
         for first, second in places:
-            if view == "pairs":
-                found.append((int(key), [first, second]))
-            elif second == 0:
-                found.append((int(key), [first]))
-            else:
-                bonds = map(mol.GetBondWithIdx, Chem.FindAtomEnvironmentOfRadiusN(mol, second, first))
-                held = {atom for bond in bonds for atom in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())}
-                found.append((int(key), sorted(held | {first})))
+            held = [first, second] if view == "pairs" else atoms_within(mol, first, second)
+            found.append((int(key), held))
     return found

@@ -79,8 +79,7 @@ class Landmarks:
         """Return the kernel (n, m) of molecules with the landmarks (Ralaivola et al. 2005,
         doi:10.1016/j.neunet.2005.07.009): the sum of the smaller counts over that of the larger ones."""
         rows, cells = _levels(counts)
-        place = np.minimum(np.searchsorted(self.columns, cells), len(self.columns) - 1)
-        known = self.columns[place] == cells
+        place, known = self._places(cells)
         new = _matrix(rows[known], place[known], counts.n, len(self.columns))
         common = np.asarray(self.matrix.sum(axis=0)).ravel() > max(COMMON * len(self.total), 1)
         shared = new[:, common].toarray() @ self.matrix[:, common].toarray().T
@@ -102,8 +101,7 @@ class Landmarks:
         weights : (m,) of the landmarks
         """
         times, cells = np.minimum(counts.counts, LEVELS), _levels(counts)[1]
-        place = np.minimum(np.searchsorted(self.columns, cells), len(self.columns) - 1)
-        known = self.columns[place] == cells
+        place, known = self._places(cells)
         shared = self.matrix @ np.bincount(place[known], minlength=len(self.columns)).astype(np.float64)
         lengths = np.maximum(self.total, 1)  # 0 of a landmark without substructures, which shares none
         alone = np.maximum((len(cells) - shared) / lengths, 1e-6)  # far from 0 / 0, and changes no digit that is shown
@@ -112,6 +110,11 @@ class Landmarks:
         gains = self.matrix.T @ (weights * (first + shared * second))
         parts = np.where(known, gains[place], 0.0) - weights @ (shared * second)
         return np.asarray(np.bincount(np.repeat(np.arange(len(times)), times), parts, len(times)), dtype=np.float64)
+
+    def _places(self, cells: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
+        """Return the column of each cell, and whether there is one."""
+        place = np.minimum(np.searchsorted(self.columns, cells), len(self.columns) - 1)
+        return place, self.columns[place] == cells
 
 
 def _levels(counts: Substructures) -> tuple[Keys, Keys]:
