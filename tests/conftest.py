@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +28,12 @@ def _refuse(*arguments, **options):
 
 socket.socket.connect = socket.socket.connect_ex = _refuse
 """
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, and so do the programs that tests start: a shell's background job is born deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
