@@ -12,13 +12,15 @@ what is larger than the patch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases import Cases, Images, Molecules, Records
-from medtasks.cases.describing import COARSE, Describer, brought_to
+from medtasks.cases.describing import COARSE, Describer, brought_to, shaped_like
 from medtasks.cases.hiding import hide_atoms
 from medtasks.cases.image_files import as_float, resize
 from medtasks.errors import PluginError
@@ -37,6 +39,10 @@ HIDDEN = 0.25
 """Share of the parts that the test of an explanation hides."""
 DRAWS = 3
 """Random choices of parts that the explanation's is compared with."""
+AT_ONCE = 256
+"""Altered cases that are held and answered at a time."""
+HELD = 2**28
+"""Bytes of altered images that are held at a time, unless one alone takes more."""
 
 
 def occlude(score: Score, cases: Cases, describer: Describer | None) -> npt.NDArray[Any]:
@@ -81,12 +87,12 @@ def _lost(
     counts = [len(mask) for mask in masks]
     rows = np.repeat(np.arange(len(cases)), counts)
     each = [one for mask in masks for one in mask]
-    lost = np.empty(len(rows))
-    step = 256  # altered cases held at a time
+    lost, step = np.empty(len(rows)), AT_ONCE
+    if isinstance(cases, Images):
+        step = max(1, min(step, HELD // max((fact.height * fact.width * 12 for fact in cases.facts()), default=1)))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
-        altered: Cases = without(cases.take(rows[part]), each[part], describer)
-        lost[part] = whole[rows[part]] - score(altered)
+        lost[part] = whole[rows[part]] - score(without(cases, each[part], describer, rows[part]))
     return np.split(lost, np.cumsum(counts, dtype=np.int64))[:-1]  # behind the last case there is nothing
 
 
@@ -108,16 +114,29 @@ def _by_patch(windows: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64], lost
     return np.asarray(np.mean(each, axis=0))
 
 
-def without(cases: Any, masks: Sequence[npt.NDArray[np.bool_]], describer: Describer | None) -> Cases:
-    """Return the cases with the marked parts of each hidden; a mask of an image may have any resolution."""
+def without(
+    cases: Any,
+    masks: Sequence[npt.NDArray[np.bool_]],
+    describer: Describer | None,
+    rows: npt.NDArray[np.int64] | None = None,
+) -> Cases:
+    """Return cases with the marked parts of each hidden; a mask of an image may have any resolution.
+
+    ``rows`` names the case of each mask, where there is not one mask for each case in turn. An image that has several
+    masks one after the other is read once.
+    """
+    rows = np.arange(len(cases)) if rows is None else rows
     if isinstance(cases, Records):
-        return _records(cases, np.array(masks), describer)
+        return _records(cases.take(rows), np.array(masks), describer)
     if isinstance(cases, Images):
         usual = None if describer is None else describer.usual
-        return Images(cases.ids, [_picture(as_float(cases.pixels(i)), mask, usual) for i, mask in enumerate(masks)])
-    return Molecules(
-        cases.ids, [bytes(hide_atoms(cases.mol(i), mask).ToBinary()) for i, mask in enumerate(masks)], cases.standard
-    )
+        pictures: list[npt.NDArray[Any]] = []
+        for row, some in groupby(zip(rows.tolist(), masks, strict=True), key=lambda pair: pair[0]):
+            image = _Picture.of(as_float(cases.pixels(row)), usual)
+            pictures += [image.without(mask) for _, mask in some]
+        return Images(cases.ids[rows], pictures)
+    hidden = [hide_atoms(cases.mol(row), mask) for row, mask in zip(rows.tolist(), masks, strict=True)]
+    return Molecules(cases.ids[rows], [bytes(mol.ToBinary()) for mol in hidden], cases.standard)
 
 
 def faithfulness(
@@ -175,15 +194,37 @@ def _records(cases: Records, masks: npt.NDArray[np.bool_], describer: Describer 
     return cases.replaced(frame)
 
 
-def _picture(
-    image: npt.NDArray[Any], mask: npt.NDArray[np.bool_], usual: npt.NDArray[np.float32] | None
-) -> npt.NDArray[Any]:
-    side = mask.reshape(GRID, GRID) if mask.ndim == 1 else mask
-    size = min(COARSE, image.shape[0]), min(COARSE, image.shape[1])  # large images would take seconds
-    small, seen = resize(image.astype(np.float32), *size), ~_stretched(side, size)
-    fill = _surroundings(small, seen, side) if usual is None or not seen.any() else brought_to(usual, small, seen)
-    hidden = _stretched(side, image.shape[:2])[:, :, None]
-    return np.where(hidden, resize(fill, *image.shape[:2]), image).astype(np.float32)
+@dataclass(frozen=True)
+class _Picture:
+    """An image whose parts are to be hidden.
+
+    Attributes
+    ----------
+    whole : (height, width, c)
+    small : (h, w, c) at a size at which hidden parts are filled; large images would take seconds
+    usual : (h, w, c) what training images show there in the mean, or None
+    """
+
+    whole: npt.NDArray[np.float32]
+    small: npt.NDArray[np.float32]
+    usual: npt.NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, image: npt.NDArray[Any], usual: npt.NDArray[np.float32] | None) -> Self:
+        whole = image.astype(np.float32)
+        small = resize(whole, min(COARSE, image.shape[0]), min(COARSE, image.shape[1]))
+        return cls(whole, small, None if usual is None else shaped_like(usual, small))
+
+    def without(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+        """Return the image, (height, width, c), with what a mask marks filled."""
+        side = mask.reshape(GRID, GRID) if mask.ndim == 1 else mask
+        seen = ~_stretched(side, self.small.shape[:2])
+        if self.usual is None or not seen.any():
+            fill = _surroundings(self.small, seen, side)
+        else:
+            fill = brought_to(self.usual, self.small, seen)
+        hidden = _stretched(side, self.whole.shape[:2])[:, :, None]
+        return np.where(hidden, resize(fill, *self.whole.shape[:2]), self.whole)
 
 
 def _surroundings(

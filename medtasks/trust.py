@@ -68,7 +68,7 @@ class Trust:
         level, named = getattr(options, "level", LEVEL), getattr(options, "name_nearest", True)
         if isinstance(train.cases, Molecules):
             return cls._of_molecules(train.cases, valid.cases, level, named, context)
-        describer = Describer.fit(train.cases)
+        describer = Describer.fit(train.cases, train.groups)
         rows = context.rng.permutation(len(train))[:LOOKED_AT]
         some, blank = train.cases.take(np.sort(rows)), cls(level, describer=describer)
         new = blank.features(model, valid.cases, context)

@@ -110,8 +110,26 @@ def test_what_is_usual_is_known_of_aligned_images_alone() -> None:
     assert Describer.fit(Images(names, [np.clip(one, 0, 1) for one in turned])).usual is None  # type: ignore[union-attr]
     few = Images(names[:10], list(np.clip(pictures[:10], 0, 1)))
     assert Describer.fit(few).usual is None  # type: ignore[union-attr]  # one patient could be seen in the mean
+    known = Images(names, list(np.clip(pictures, 0, 1)))
+    patients = np.array([f"p{i % 10}" for i in range(60)])
+    assert Describer.fit(known, patients).usual is None  # type: ignore[union-attr]  # 60 films, but of 10 patients
+    assert Describer.fit(known, np.array([f"p{i % 30}" for i in range(60)])).usual is not None  # type: ignore[union-attr]
     coloured = np.stack([pictures, pictures / 2, pictures / 3], axis=3).clip(0, 1)
     assert Describer.fit(Images(names, list(coloured))).usual.shape == (64, 64, 3)  # type: ignore[union-attr]
+
+
+def test_an_image_is_read_once_however_often_it_is_hidden_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    for i in range(3):
+        Image.fromarray(np.full((40, 40), 60 * i, dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    images = Images(["a", "b", "c"], [tmp_path / f"{i}.png" for i in range(3)])
+    read, reads = Images.pixels, []
+    monkeypatch.setattr(Images, "pixels", lambda self, row: (reads.append(row), read(self, row))[1])
+    rows = np.repeat(np.arange(3), 20)
+    hidden = without(images, [np.eye(GRID, dtype=bool)] * 60, None, rows)
+    assert reads == [0, 1, 2]
+    assert hidden.ids.tolist() == np.repeat(["a", "b", "c"], 20).tolist()
 
 
 def test_of_no_image_there_is_no_explanation() -> None:

@@ -26,9 +26,9 @@ WIDTH = 256
 COARSE = 64
 """Side in pixels of the mean image: it is smooth, and holds no case's details."""
 AVERAGED = 200
-"""Training images, at most, that the mean image is of: one more would not be seen in it."""
+"""Patients, at most, whose first training image the mean image is of: one more would not be seen in it."""
 FEWEST = 20
-"""Of fewer images there is no mean image: one patient could be seen in it."""
+"""Of fewer patients there is no mean image: one could be seen in it."""
 ALIGNED = 0.25
 """Share of an image's variance that the mean image must explain in the median (r of one half): else images show their
 parts in places of their own, and it says nothing of what is usual in a place."""
@@ -51,12 +51,15 @@ class Describer:
     usual: npt.NDArray[np.float32] | None = None
 
     @classmethod
-    def fit(cls, cases: Cases) -> Describer | None:
-        """Learn from training cases what describing takes; None for a kind that it does not know."""
+    def fit(cls, cases: Cases, groups: npt.NDArray[Any] | None = None) -> Describer | None:
+        """Learn from training cases what describing takes; None for a kind that it does not know.
+
+        ``groups`` (n,) names the patient of each case; without it every case is one of its own.
+        """
         if isinstance(cases, Records):
             return cls(RecordEncoder.fit(cases))
         if isinstance(cases, Images):
-            return cls(usual=_usual(cases))
+            return cls(usual=_usual(cases, groups))
         return cls() if isinstance(cases, Molecules) else None
 
     def __call__(self, cases: Cases) -> Values:
@@ -85,6 +88,14 @@ class Describer:
         return cls(RecordEncoder.from_arrays(fields_of(dict(schema)), dict(arrays)) if arrays else None)
 
 
+def shaped_like(usual: npt.NDArray[np.float32], image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the mean image (h, w, 1 or 3) at the size, and with the channels, of another (height, width, c)."""
+    like = resize(usual, *image.shape[:2])
+    if like.shape[2] == image.shape[2]:
+        return like
+    return np.repeat(like.mean(axis=2, keepdims=True), image.shape[2], axis=2)
+
+
 def brought_to(
     usual: npt.NDArray[np.float32], image: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float32]:
@@ -92,26 +103,25 @@ def brought_to(
 
     Parameters
     ----------
-    usual : (h, w, 1 or 3)
-    image : (height, width, c)
-    seen : (height, width) where the two are compared; somewhere
+    usual, image : (h, w, c)
+    seen : (h, w) where the two are compared; somewhere
 
     Returns
     -------
-    (height, width, c)
+    (h, w, c)
     """
-    like = resize(usual, *image.shape[:2])
-    like = like if like.shape[2] == image.shape[2] else np.repeat(like.mean(axis=2, keepdims=True), image.shape[2], 2)
-    x, y = like[seen], image[seen]
+    x, y = usual[seen], image[seen]
     middle = x.mean(axis=0)
     slope = ((x - middle) * (y - y.mean(axis=0))).sum(axis=0) / np.maximum(((x - middle) ** 2).sum(axis=0), 1e-9)
-    return np.asarray(y.mean(axis=0) + slope.clip(0, STRONGEST) * (like - middle), dtype=np.float32)
+    return np.asarray(y.mean(axis=0) + slope.clip(0, STRONGEST) * (usual - middle), dtype=np.float32)
 
 
-def _usual(cases: Images) -> npt.NDArray[np.float32] | None:
-    rows = np.unique(np.linspace(0, len(cases) - 1, min(AVERAGED, len(cases))).astype(np.int64))
-    if len(rows) < FEWEST:
+def _usual(cases: Images, groups: npt.NDArray[Any] | None) -> npt.NDArray[np.float32] | None:
+    owners = np.arange(len(cases)) if groups is None else groups
+    firsts = np.sort(np.unique(owners, return_index=True)[1])  # one image of each patient
+    if len(firsts) < FEWEST:
         return None
+    rows = firsts[np.unique(np.linspace(0, len(firsts) - 1, min(AVERAGED, len(firsts))).astype(np.int64))]
     images = cases.load((COARSE, COARSE), 3, rows)
     if np.allclose(images, images[..., :1]):
         images = images[..., :1]
