@@ -13,6 +13,7 @@ from docutils.statemachine import StringList
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 
 from medtasks.registry import version as installed
@@ -47,6 +48,7 @@ COLON = "\ue000"
 _FORM = re.compile(r"(?:@\S+ )*(?:(class|def) )?(\w+)(.*)")
 _ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[([~.\w]+)\]\]")
 _OURS = {"self", "model_config"}  # what a class sets in `__init__` has no text of its own; the other is pydantic's
+_SOURCE = re.compile(r"\b(?:doi:(10\.\d{4,9}/[^\s,;]*[^\s,;:.)\]])|arXiv:(\d{4}\.\d{4,5}))")
 _ENTRY = re.compile(r"^([*\w]+(?:, [*\w]+)*) : (.+)$", flags=re.MULTILINE)
 
 
@@ -113,6 +115,25 @@ def _shortened(
     return short[0], short[1]
 
 
+class Sources(SphinxTransform):
+    """Makes links of the papers that texts name as ``doi:10....`` and ``arXiv:....``."""
+
+    default_priority = 900
+
+    def apply(self, **kwargs: Any) -> None:
+        """Divide each text at the papers that it names."""
+        for text in list(self.document.findall(nodes.Text)):
+            if isinstance(text.parent, nodes.reference | nodes.literal | nodes.literal_block):
+                continue
+            parts, end = [], 0
+            for found in _SOURCE.finditer(text):
+                place = f"https://doi.org/{found[1]}" if found[1] else f"https://arxiv.org/abs/{found[2]}"
+                parts += [nodes.Text(text[end : found.start()]), nodes.reference("", found[0], refuri=place)]
+                end = found.end()
+            if parts:
+                text.parent.replace(text, [*parts, nodes.Text(text[end:])])
+
+
 def _inline(writer: Any, node: Any) -> None:
     writer.body.append(tex2mathml(node.astext()))
     raise nodes.SkipNode
@@ -124,8 +145,9 @@ def _displayed(writer: Any, node: Any) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Add the directive, and formulae that need no script."""
+    """Add the directive, links to papers, and formulae that need no script."""
     app.add_directive("contract", Contract)
+    app.add_transform(Sources)
     app.connect("autodoc-process-docstring", _described, priority=400)  # before napoleon's, at 500
     app.connect("autodoc-process-docstring", _restored, priority=600)
     app.connect("autodoc-process-signature", _shortened)

@@ -16,6 +16,7 @@ from medtasks.predictor import Predictor
 from medtasks.report import html
 from medtasks.report.blocks import Block, Bullets, Section, Table, Text
 from medtasks.task import Judged, Outputs, Task
+from medtasks.words import plural
 
 INVALID_SHOWN = 20
 _REPEAT = "The folder of this run holds config.toml: `medtasks run --config config.toml` repeats it."
@@ -189,14 +190,14 @@ def _data(page: Page, public: bool) -> Section:
     if origin.invalid:
         blocks.append(
             Text(
-                f"{len(origin.invalid)} rows could not be used"
+                f"{plural(len(origin.invalid), 'row')} could not be used"
                 + ("." if public else "; invalid.csv lists them all. The first:")
             )
         )
         if not public:
             blocks.append(Table(["Row", "Reason"], origin.invalid[:INVALID_SHOWN], numeric=False))
     if origin.remarks and not public:
-        blocks.append(Text(f"{len(origin.remarks)} rows deserve a look; remarks.csv lists them all. The first:"))
+        blocks.append(Text(f"To look at: {plural(len(origin.remarks), 'row')}, all in remarks.csv. The first:"))
         blocks.append(Table(["Row", "Remark"], origin.remarks[:INVALID_SHOWN], numeric=False))
     return Section("Data and split", blocks)
 

@@ -204,13 +204,3 @@ def _received(data: Dataset) -> tuple[Codes, Values]:
     """Return the arm of each row, -1 where it shows none, and its outcome; see `medtasks.causal.received`."""
     arms, outcomes = received(data)
     return np.where(np.isfinite(data.targets).any(axis=1), arms, -1), outcomes
-
-
-def plural(count: int, noun: str) -> str:
-    """Count a noun.
-
-    >>> plural(1, "row"), plural(2, "row"), plural(3, "class")
-    ('1 row', '2 rows', '3 classes')
-    """
-    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
-    return f"{count} {noun}{ending}"

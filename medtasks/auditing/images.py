@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.auditing.findings import Finding, Subject, plural
+from medtasks.auditing.findings import Finding, Subject
 from medtasks.auditing.leaks import from_columns, from_field
 from medtasks.cases import Images
 from medtasks.cases.image_files import as_float, resize
 from medtasks.cases.images import parallel
+from medtasks.words import plural
 
 Pixels = npt.NDArray[np.float32]
 

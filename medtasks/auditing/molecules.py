@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from medtasks.activity.measurements import merge
 from medtasks.activity.similarity import nearest
-from medtasks.auditing.findings import Amount, Finding, Subject, plural
+from medtasks.auditing.findings import Amount, Finding, Subject
 from medtasks.auditing.leaks import from_field
 from medtasks.auditing.repeats import Sets
 from medtasks.auditing.values import REPEATED, outliers
@@ -15,6 +15,7 @@ from medtasks.cases import Molecules
 from medtasks.cases.fingerprints import count_substructures
 from medtasks.cases.properties import BULK, bulk_properties
 from medtasks.cases.structures import quiet
+from medtasks.words import plural
 
 Values = npt.NDArray[np.float64]
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from medtasks.auditing import arms, images, leaks, molecules, records, shift, values
-from medtasks.auditing.findings import CHECKS, SEVERITIES, Finding, Subject, plural
+from medtasks.auditing.findings import CHECKS, SEVERITIES, Finding, Subject
 from medtasks.auditing.repeats import copies, equal, near, shared_groups
 from medtasks.cases import Images, Molecules, Records
 from medtasks.dataset import SPLITS, Dataset
 from medtasks.evaluation.splits import Fold
+from medtasks.words import plural
 
 FEW = 10
 """Cases of a class below which it can neither be learnt nor judged: an interval of a sensitivity then spans half."""

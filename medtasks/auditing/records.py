@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.auditing.findings import Finding, Subject, plural
+from medtasks.auditing.findings import Finding, Subject
 from medtasks.auditing.probing import LEAST, area
 from medtasks.auditing.repeats import Sets
 from medtasks.cases import RecordEncoder, Records
+from medtasks.words import plural
 
 Values = npt.NDArray[np.float64]
 Pairs = npt.NDArray[np.int64]

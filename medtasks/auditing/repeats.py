@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.auditing.findings import Codes, Finding, Subject, plural
+from medtasks.auditing.findings import Codes, Finding, Subject
 from medtasks.dataset import SPLITS
+from medtasks.words import plural
 
 Sets = list[Codes]
 COMMON = 0.2

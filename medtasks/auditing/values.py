@@ -7,8 +7,9 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.auditing.findings import Finding, Subject, plural
+from medtasks.auditing.findings import Finding, Subject
 from medtasks.cases import Records
+from medtasks.words import plural
 
 Values = npt.NDArray[np.float64]
 

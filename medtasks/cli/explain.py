@@ -11,6 +11,7 @@ from medtasks.cli import output, piped
 from medtasks.cli.predict import INPUT
 from medtasks.cli.run import AsJson, Device, OnDevice
 from medtasks.errors import DataError
+from medtasks.words import plural
 
 
 def explain(
@@ -30,7 +31,7 @@ def explain(
     if as_json:
         output.emit_json(found)
     else:
-        typer.echo(f"{found['explained']} cases explained, {found['invalid']} rows invalid")
+        typer.echo(f"{plural(found['explained'], 'case')} explained, {plural(found['invalid'], 'row')} invalid")
         typer.echo(f"report: {found['report']}")
         if found["faithfulness"] is not None:
             typer.echo(f"faithfulness: {found['faithfulness']} (0.5 is chance)")

@@ -14,6 +14,7 @@ import typer
 from medtasks.cli import output, piped
 from medtasks.cli.run import AsJson, Device, OnDevice
 from medtasks.errors import DataError, UsageError
+from medtasks.words import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,8 @@ def predict(
             write(table if form is None else predictor.task.export(table, form, predictor.outputs))
     where = f" to {out}" if out else ""
     output.note(
-        f"{rows} rows answered{where}" + (f", {invalid} of them invalid (see the column error)" if invalid else "")
+        f"{plural(rows, 'row')} answered{where}"
+        + (f", {invalid} of them invalid (see the column error)" if invalid else "")
     )
     if rows and invalid == rows:
         raise DataError("no row of the input could be used", hint="the column error says why for each")
@@ -96,8 +98,8 @@ def _into_folder(
     if as_json:
         output.emit_json({**found, "out": str(out)})
         return
-    kept = f" ({found['kept']} parts stood there already)" if found["kept"] else ""
-    output.note(f"{found['rows']} rows answered into {out}, {found['invalid']} of them invalid{kept}")
+    kept = f" ({plural(found['kept'], 'part')} of the answers stood there already)" if found["kept"] else ""
+    output.note(f"{plural(found['rows'], 'row')} answered into {out}, {found['invalid']} of them invalid{kept}")
 
 
 @contextlib.contextmanager

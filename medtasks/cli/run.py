@@ -12,6 +12,7 @@ import typer
 from medtasks.cli import complete, output
 from medtasks.cli.options import pairs, task_options
 from medtasks.errors import UsageError
+from medtasks.words import plural
 
 ACCEPTS_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -124,7 +125,9 @@ def _tell_losses(prepared: Any) -> None:
     for note in origin.notes:
         output.note(f"note: {note}")
     if origin.invalid:
-        output.note(f"note: {len(origin.invalid)} rows cannot be used (the first: {': '.join(origin.invalid[0])}).")
+        output.note(
+            f"note: {plural(len(origin.invalid), 'row')} cannot be used (the first: {': '.join(origin.invalid[0])})."
+        )
 
 
 def _tell_plan(prepared: Any, as_json: bool) -> None:
@@ -141,7 +144,7 @@ def _tell_plan(prepared: Any, as_json: bool) -> None:
         return
     typer.echo(
         f"{prepared.model_id} would be trained on {plan['cases']} cases "
-        f"({plan['invalid']} rows cannot be used), {plan['folds']} fold(s)."
+        f"({plural(plan['invalid'], 'row')} cannot be used), {plural(plan['folds'], 'fold')}."
     )
     keys = list(next(iter(prepared.parts.values())))
     output.table(
@@ -170,7 +173,7 @@ def _tell(done: Any, task: str, prepared: Any) -> None:
     output.validity(summary["validity"])
     invalid = len(prepared.dataset.origin.invalid)
     if invalid:
-        typer.echo(f"{invalid} rows could not be used; {done.folder / 'invalid.csv'} says why.")
+        typer.echo(f"{plural(invalid, 'row')} could not be used; {done.folder / 'invalid.csv'} says why.")
     typer.echo(f"report: {summary['report']}")
     typer.echo(f"bundle: {summary['bundle']}")
     if prepared.dataset.origin.synthetic:

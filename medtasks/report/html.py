@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from importlib import resources
 from itertools import count
@@ -61,4 +62,4 @@ def _unique(sections: Sequence[Section]) -> list[Section]:
 
 
 def _anchor(text: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in text.lower())
+    return re.sub(r"\W+", "-", text.lower()).strip("-")

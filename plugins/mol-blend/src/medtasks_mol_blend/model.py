@@ -16,7 +16,7 @@ from medtasks.cases import Cases, Molecules
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError, PluginError, UsageError
 from medtasks.model import Config, Context, Model, Names, configure, model_class
-from medtasks_mol_blend.stacking import Rows, Values, folds, weigh
+from medtasks_mol_blend.stacking import Rows, Values, folds, pool, weigh
 
 GRAPH, KERNEL, TREES = "activity.mol-graph", "activity.mol-fingerprint", "activity.mol-trees"
 FOLDED: Mapping[str, Any] = {"members": 1, "epochs": 30, "least_steps": 600}
@@ -86,17 +86,15 @@ class MolBlend(Model):
             self.members.append(Member(name, fitted))
         targets = range(len(data.names))
         self.weights = np.array([weigh(answers[:, :, t].T, data.targets[:, t], data.bounds[:, t]) for t in targets])
-        blended = np.einsum("mnt,tm->nt", answers, self.weights)
+        blended = pool(answers, self.weights, np.array(self.binary))
         self.left_out = blended[len(train) :] if len(valid) else None
 
     def predict(self, cases: Cases, *, context: Context) -> Values:
-        """Return (n, targets): the weighted mean of the members' answers."""
+        """Return (n, targets): what the members say together; see `medtasks_mol_blend.stacking.pool`."""
         assert isinstance(cases, Molecules)
-        total = np.zeros((len(cases), len(self.weights)))
-        for place, member in enumerate(self.members):
-            if self.weights[:, place].any():
-                total += member.predict(cases, context) * self.weights[:, place]
-        return total
+        asked = self.weights.any(axis=0)
+        said = [one.predict(cases, context) for one, wanted in zip(self.members, asked, strict=True) if wanted]
+        return pool(np.array(said), self.weights[:, asked], np.array(self.binary))
 
     def embed(self, cases: Cases, *, context: Context) -> npt.NDArray[Any]:
         """Return (n, d): where the first member that has an embedding places each molecule."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, logit
 
 from medtasks.cases import Molecules
 from medtasks.cases.structures import scaffold
@@ -14,6 +15,8 @@ Rows = npt.NDArray[np.int64]
 
 PRIOR = 30.0
 """As many molecules speak for equal weights: with few measured ones the weights stay near them."""
+SURE = 1e-3
+"""Probabilities nearer to 0 or 1 count as this near: one member that is sure must not decide alone."""
 
 
 def folds(data: Dataset, count: int, rng: np.random.Generator) -> list[Rows]:
@@ -39,11 +42,31 @@ def folds(data: Dataset, count: int, rng: np.random.Generator) -> list[Rows]:
     return [np.flatnonzero(part == i) for i in range(count)]
 
 
+def pool(answers: Values, weights: Values, binary: npt.NDArray[np.bool_]) -> Values:
+    """Return (n, targets) what the members say together.
+
+    Numbers are averaged. Of probabilities the log-odds are (a logarithmic pool: Genest & Zidek 1986,
+    doi:10.1214/ss/1177013825), in which a member that tells one in a thousand from one in a hundred is heard: on
+    scaffold folds of ClinTox's training part, where one class is rare, this raised the AUROC from .690 to .703
+    (FDA_APPROVED) and from .693 to .698 (CT_TOX), on those of BACE it changed nothing.
+
+    Parameters
+    ----------
+    answers : (members, n, targets)
+    weights : (targets, members), 1 together for each target
+    binary : (targets,) whether a target is a class
+    """
+    said = np.where(binary, logit(np.clip(answers, SURE, 1 - SURE)), answers)
+    together = np.einsum("mnt,tm->nt", said, weights)
+    return np.where(binary, expit(np.where(binary, together, 0)), together)
+
+
 def weigh(answers: Values, targets: Values, censoring: npt.NDArray[np.int8]) -> Values:
     """Return (members,) weights of one target, at least 0 and 1 together, with the least squared error out of fold.
 
     Non-negative stacking (Breiman 1996, doi:10.1007/BF00117832), drawn towards equal weights; for classes the error is
-    Brier's score. Molecules of which only a bound is known do not count.
+    Brier's score (weights for the log-loss of the pool did no better on the folds named at `pool`). Molecules of which
+    only a bound is known do not count.
 
     Parameters
     ----------
