@@ -25,6 +25,11 @@ def main() -> None:
             data / "diagnosis/cleveland.tsv.gz",
             {"model": "linear-record", "per_class": True, "positive": "1,2,3,4"},
         ),
+        "dermatology, validation answered left out": (
+            "diagnosis",
+            data / "diagnosis/dermatology.tsv.gz",
+            {"model": "diagnosis.record-ensemble"},
+        ),
         "cleveland, validation answered left out": (
             "diagnosis",
             data / "diagnosis/cleveland.tsv.gz",

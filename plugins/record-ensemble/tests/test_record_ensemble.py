@@ -11,9 +11,9 @@ from medtasks.cases import Records
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Context, Progress, configure
-from medtasks_record_ensemble import RecordEnsemble
+from medtasks_record_ensemble import RecordEnsemble, members
 from medtasks_record_ensemble.blend import fold_numbers, sharpen, sharpness, weigh
-from medtasks_record_ensemble.members import Plan, hold_out, left_out, threads
+from medtasks_record_ensemble.members import Plan, fit_all, hold_out, left_out, threads
 from medtasks_record_ensemble.trees import Boosted, Forest
 
 HERE = Context(seed=3)
@@ -276,12 +276,38 @@ def test_left_out_answers_know_no_label_of_their_own():
     for seed in range(12):
         rng = np.random.default_rng(seed)
         values, targets = rng.normal(size=(80, 20)), np.tile([0, 1], 40)
-        plan = Plan(columns=20, trees=5, leaf=3)
-        held = hold_out(plan, values, targets, boosting=False, folds=3, context=Context(seed=seed))
-        said = left_out(plan, held, False, 80)[:, 1]
+        plan, context = Plan(columns=20, trees=5, leaf=3), Context(seed=seed)
+        held = hold_out(plan, values, targets, boosting=False, folds=3, context=context)
+        said = left_out(plan, held, values, targets, boosting=False, context=context)[:, 1]
         ranked.append((said[targets == 1][:, None] > said[targets == 0]).mean())
     # an AUROC of 40 and 40 cases of noise has a standard error of .065, the mean of 12 one of .02
     assert np.mean(ranked) < 0.5 + 3 * 0.02
+
+
+@pytest.mark.parametrize("boosting", [False, True])
+def test_answers_left_out_come_from_models_that_learnt_from_nearly_all_cases(monkeypatch, boosting):
+    learnt = []
+
+    def spied(plan, features, targets, *, context):
+        learnt.append(len(targets))
+        return fit_all(plan, features, targets, context=context)
+
+    monkeypatch.setattr(members, "fit_all", spied)
+    data = planted(120, classes=3)
+    model = RecordEnsemble(RecordEnsemble.Config(trees=5, folds=2, boosting=boosting))
+    model.fit(data.take(np.arange(80)), data.take(np.arange(80, 120)), context=HERE)
+    share = 0.9 if boosting else 0.95
+    assert set(learnt) == {round(share * 120)}
+    assert sum(120 - n for n in learnt) == 120  # each is left out once
+
+
+@pytest.mark.parametrize("n", [8, 15, 30])
+def test_few_cases_are_answered_left_out_too(n):
+    data = planted(n)
+    model = RecordEnsemble(RecordEnsemble.Config(trees=5, folds=2, boosting=False))
+    model.fit(data.take(np.arange(n - 4)), data.take(np.arange(n - 4, n)), context=HERE)
+    assert model.left_out.shape == (4, 2)
+    assert np.allclose(model.left_out.sum(axis=1), 1)
 
 
 def test_rows_of_one_patient_are_held_out_together():

@@ -210,7 +210,9 @@ class RecordEnsemble(Model):
             context=context,
             groups=None if groups is None else groups[rows],
         )
-        said = left_out(plan, held, boosting, len(rows)) if judged and held is not None else None
+        said = None
+        if judged and held is not None:
+            said = left_out(plan, held, features, targets, boosting=boosting, context=context, groups=groups)
         return choose(plan, held, boosting), said
 
     def _blend(self) -> Iterator[tuple[float, Member, int]]:
