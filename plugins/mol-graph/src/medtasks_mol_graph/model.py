@@ -92,8 +92,7 @@ class MolGraph(Model):
         with self._ready(context).scope():
             reader = self._readers[0]
             reader.set_weights(self.weights[0])
-            parts = (self._samples(part).seen_by(self.config.of_member(0)) for part in cases.chunks(STEP))
-            return np.concatenate([embed(reader, part) for part in parts])
+            return np.concatenate([embed(reader, self._samples(part)) for part in cases.chunks(STEP)])
 
     def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
         """Return (n,) arrays, one value per atom: what the prediction loses without the atom.
@@ -166,9 +165,5 @@ class MolGraph(Model):
         """Return (n, targets): the mean over the members of what the networks say."""
         from medtasks_mol_graph.training import ask
 
-        found = []
         with self._ready(context).scope():
-            for member, (one, weights) in enumerate(zip(self._readers, self.weights, strict=True)):
-                one.set_weights(weights)
-                found.append(ask(one, samples.seen_by(self.config.of_member(member))))
-        return np.asarray(np.mean(found, axis=0))
+            return ask(list(zip(self._readers, self.weights, strict=True)), samples)
