@@ -21,7 +21,8 @@ def surroundings(mol: Any) -> Masks:
     """Return (n, n): for each of n atoms the atom itself and its neighbours."""
     from rdkit import Chem
 
-    return np.eye(mol.GetNumAtoms(), dtype=bool) | Chem.GetAdjacencyMatrix(mol).astype(bool)
+    neighbours: Masks = Chem.GetAdjacencyMatrix(mol).astype(bool)
+    return neighbours | np.eye(len(neighbours), dtype=bool)
 
 
 def occluded(sample: Samples, mol: Any, masks: Masks, scaling: Scaling) -> Samples:

@@ -2,8 +2,9 @@
 
 After t steps of message passing a directed bond knows the bonds within t of it and nothing else, so that bonds with
 like surroundings have equal states: colour refinement (Weisfeiler & Leman 1968; Morris et al. 2019,
-doi:10.1609/aaai.v33i01.33014602). Of 2,048 screened molecules' 110,000 directed bonds 190 differ at first, 3,800 after
-one step and 20,000 after two, and 27,000 of 51,000 atoms do. The numbers stay as they are, but for rounding.
+doi:10.1609/aaai.v33i01.33014602). Of the 111,000 directed bonds of 2,048 molecules of MoleculeNet's HIV, 190
+differ at first, 3,800 after one step and 20,000 after two; of their 51,000 atoms 27,000 do after three. The numbers
+stay as they are, but for rounding.
 """
 
 from __future__ import annotations
@@ -101,8 +102,10 @@ def _reversed(colours: Keys) -> Keys:
 
 
 def _mixed(keys: Keys) -> Keys:
-    """Return keys that look drawn by chance, so that no two sums of them agree by accident (64 bits): SplitMix64
-    (Steele et al. 2014, doi:10.1145/2660193.2660195)."""
+    """Return keys that look drawn by chance: SplitMix64 (Steele et al. 2014, doi:10.1145/2660193.2660195).
+
+    Sums of them tell apart what was summed, whatever the order: of 100,000 two agree by accident once in 10^9 batches.
+    """
     keys = keys + np.uint64(0x9E3779B97F4A7C15)
     keys = (keys ^ keys >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ keys >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
