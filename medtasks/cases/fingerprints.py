@@ -105,9 +105,14 @@ def atoms_within(mol: Any, centre: int, radius: int) -> list[int]:
     return sorted({centre} | {atom for bond in bonds for atom in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())})
 
 
-def without_each_atom(mol: Any, width: int) -> Counts:
-    """Return (atoms, width): the counts without the substructures that hold the atom (Riniker & Landrum 2013,
-    doi:10.1186/1758-2946-5-43)."""
+def without_atoms(mol: Any, masks: npt.NDArray[np.bool_], width: int) -> Counts:
+    """Return (n, width): the counts without the substructures that hold a hidden atom (Riniker & Landrum 2013,
+    doi:10.1186/1758-2946-5-43).
+
+    Parameters
+    ----------
+    masks : (n, atoms) which are hidden
+    """
     from rdkit.Chem import rdFingerprintGenerator
 
     output = rdFingerprintGenerator.AdditionalOutput()
@@ -115,11 +120,16 @@ def without_each_atom(mol: Any, width: int) -> Counts:
     # folded by RDKit itself, which is what tells the places of what shares a column
     folding = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=width)
     whole = folding.GetCountFingerprintAsNumPy(mol, additionalOutput=output).astype(np.float32)
-    left = np.tile(whole, (mol.GetNumAtoms(), 1))
+    left = np.tile(whole, (len(masks), 1))
     for column, places in output.GetBitInfoMap().items():
         for centre, radius in places:
-            left[atoms_within(mol, centre, radius), column] -= 1
+            left[masks[:, atoms_within(mol, centre, radius)].any(axis=1), column] -= 1
     return left
+
+
+def without_each_atom(mol: Any, width: int) -> Counts:
+    """Return (atoms, width): the counts without the substructures that hold the atom; see `without_atoms`."""
+    return without_atoms(mol, np.eye(mol.GetNumAtoms(), dtype=bool), width)
 
 
 def _circular(molecules: Molecules, radius: int) -> Substructures:

@@ -10,7 +10,6 @@ from rdkit import Chem, RDConfig, rdBase
 
 from medtasks_mol_graph import binary
 from medtasks_mol_graph.codes import ATOM, BOND, by_getters, features, width
-from medtasks_mol_graph.graphs import Graphs
 
 
 @pytest.fixture(scope="module")
@@ -79,18 +78,3 @@ def test_a_metal_with_many_neighbours_has_the_last_degree() -> None:
     Chem.GetSymmSSSR(mol)
     rows = features(np.array(by_getters(mol)[0]), ATOM)
     assert (rows.sum(axis=1) == len(ATOM)).all()
-
-
-def test_a_batch_holds_its_molecules_and_padding_touches_none() -> None:
-    from medtasks.cases import Molecules
-
-    graphs = Graphs.of(Molecules.from_smiles(["CCO", "C", "c1ccccc1"]))
-    batch = graphs.batch(np.array([2, 0]), places=4)
-    assert batch["owner"][:9].tolist() == [0] * 6 + [1] * 3
-    assert (batch["owner"][9:] == 4).all()
-    edges = np.column_stack([batch["source"], batch["target"]])
-    assert (edges[::2] == edges[1::2, ::-1]).all()
-    real = edges[edges[:, 0] < 9]
-    assert len(real) == 2 * (6 + 2)
-    assert (real[:, 1] < 9).all()
-    assert batch["sizes"].ravel().tolist() == [6, 3, 1, 1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,13 +12,14 @@ import numpy.typing as npt
 from medtasks.cases import Molecules
 from medtasks_mol_graph.binary import read
 from medtasks_mol_graph.codes import ATOM, BOND, Features, features
+from medtasks_mol_graph.refinement import ranges, refine
 
 Whole = npt.NDArray[np.int32]
 Batch = dict[str, npt.NDArray[Any]]
 
-ATOMS_STEP, BONDS_STEP = 256, 288
-"""Batches are padded to whole multiples of so many atoms and bonds: a few shapes, which are compiled once each. Drugs
-have 1.08 bonds an atom."""
+SHARES = {"atoms": 256, "owner": 256, "first": 64, "rows_1": 128, "links_1": 224, "rows": 256, "links": 512}
+"""Batches to learn from are padded to one whole multiple of these sizes, which is about what 10 drugs take: a few
+shapes, which are compiled once each."""
 TABLE_STEP = 64
 """Tables of features are padded to whole multiples of so many rows: a few dozen different atoms occur."""
 
@@ -80,41 +82,51 @@ class Graphs:
         """(n,) number of atoms of each molecule."""
         return np.diff(self.atom_start)
 
-    def batch(self, rows: npt.NDArray[np.int64], places: int) -> Batch:
-        """Return the given molecules as one graph, padded: what the network takes.
+    def batch(self, rows: npt.NDArray[np.int64], places: int, depth: int, *, even: bool = False) -> Batch:
+        """Return the given molecules as one graph, padded: what a network of ``depth`` steps takes; see `refine`.
 
-        Every bond is two directed edges, 2k and 2k + 1, so that the reverse of an edge is its neighbour. Padding
-        atoms belong to the last of ``places`` + 1 molecules, padding bonds join the last of them with itself.
+        Padding atoms belong to the last of ``places`` + 1 molecules, padding links to the last state of their step.
+        With ``even``, all sizes grow together, so that batches of equally many molecules have two or three shapes;
+        else each by itself, by less.
         """
-        atoms, atom_owner = _ranges(self.atom_start, rows)
-        bonds, bond_owner = _ranges(self.bond_start, rows)
+        atoms, atom_owner = ranges(self.atom_start, rows)
+        bonds, bond_owner = ranges(self.bond_start, rows)
         sizes = self.sizes[rows]
         offset = np.cumsum(sizes) - sizes
-        ends = self.ends[bonds] + offset[bond_owner][:, None]
-        steps = max((len(atoms) + ATOMS_STEP) // ATOMS_STEP, _round_up(len(bonds), BONDS_STEP) // BONDS_STEP)
-        width, pairs = steps * ATOMS_STEP, steps * BONDS_STEP
-        both = np.full((pairs, 2), width - 1, dtype=np.int32)
-        both[: len(ends)] = ends
+        ends = self.ends[bonds].astype(np.int64) + offset[bond_owner][:, None]
+        kinds = self.atoms[atoms].astype(np.int64)
+        firsts, steps, states = refine(kinds, self.bonds[bonds].astype(np.int64), ends, depth)
         counted = np.ones((places + 1, 1), dtype=np.float32)
         counted[: len(rows), 0] = sizes
-        return {
-            "atom_table": self.atom_table,
-            "bond_table": self.bond_table,
-            "atoms": _padded(self.atoms[atoms], width),
-            "bonds": _padded(self.bonds[bonds], pairs),
-            "source": both.ravel(),
-            "target": both[:, ::-1].ravel(),
-            "owner": _padded(atom_owner.astype(np.int32), width, places),
-            "sizes": counted,
+        found = {"atoms": states, "owner": atom_owner, "first_atoms": firsts[:, 0], "first_bonds": firsts[:, 1]}
+        for number, step in enumerate(steps, 1):
+            found |= {f"rows_{number}": step.rows, f"heard_{number}": step.heard, f"by_{number}": step.by}
+        room = _even(found) if even else {name: room_for(len(values) + 1) for name, values in found.items()}
+        last = {"owner": places} | {f"by_{number}": room[f"rows_{number}"] - 1 for number in range(1, depth + 1)}
+        whole = {
+            name: _padded(values.astype(np.int32), room[name], last.get(name, 0)) for name, values in found.items()
         }
+        return {"atom_table": self.atom_table, "bond_table": self.bond_table, "sizes": counted, **whole}
 
 
-def _ranges(start: Whole, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the places of some molecules' atoms or bonds, and the number in the batch of each one's molecule."""
-    sizes = (start[1:] - start[:-1])[rows].astype(np.int64)
-    owner = np.repeat(np.arange(len(rows)), sizes)
-    first = np.cumsum(sizes) - sizes
-    return np.arange(sizes.sum()) + (start[rows] - first)[owner], owner
+def room_for(n: int) -> int:
+    """Return how many places so many things get: at most a quarter more, so that there are four sizes an octave.
+
+    >>> [room_for(n) for n in (1, 7, 8, 9, 100, 130)]
+    [8, 8, 8, 10, 112, 160]
+    """
+    step = 1 << max((max(n, 8) - 1).bit_length() - 3, 0)
+    return _round_up(max(n, 8), step)
+
+
+def _even(found: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
+    """Return how many places each gets, all the same multiple of its `SHARES`."""
+    shares = {}
+    for name in found:
+        kind = name.replace("heard", "links").replace("by", "links")
+        shares[name] = SHARES.get(kind) or SHARES[kind.split("_")[0]]
+    steps = max(len(values) // shares[name] + 1 for name, values in found.items())
+    return {name: steps * share for name, share in shares.items()}
 
 
 def _round_up(n: int, step: int) -> int:

@@ -92,23 +92,28 @@ class MolGraph(Model):
         with self._ready(context).scope():
             reader = self._readers[0]
             reader.set_weights(self.weights[0])
-            parts = (self._samples(part).seen_by(self.config.of_member(0)) for part in cases.chunks(STEP))
-            return np.concatenate([embed(reader, part) for part in parts])
+            return np.concatenate([embed(reader, self._samples(part)) for part in cases.chunks(STEP)])
 
     def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
-        """Return (n,) arrays, one value per atom: what the prediction loses without the atom.
+        """Return (n,) arrays, one value per atom: what its surroundings, the atom and its neighbours, add.
 
-        Occlusion: the atom's features and those of its bonds are set to zero, and the substructures that hold it are
-        taken out of the counts. Numbers in the target's unit; for classes the logit.
+        The mean of what the prediction loses without them and of what they say by themselves, beside a molecule all
+        hidden: the first alone misses what the rest of a group of atoms still tells, the second what matters together
+        with atoms farther off. They are the two ends of what a Shapley value averages (Strumbelj & Kononenko 2014,
+        doi:10.1007/s10115-013-0679-x). Features of hidden atoms and of their bonds are set to zero, and substructures
+        that hold one are taken out of the counts. Numbers in the target's unit; for classes the logit.
         """
-        from medtasks_mol_graph.occlusion import occluded
+        from medtasks_mol_graph.occlusion import occluded, surroundings
 
         assert isinstance(cases, Molecules)
         found = np.empty(len(cases), dtype=object)
         for row in range(len(cases)):
-            one = cases.take(np.array([row]))
-            raw = self._raw(occluded(self._samples(one), one.mol(0), self.profile), context)[:, target]
-            found[row] = (raw[0] - raw[1:]) * self.scale.spread[target]
+            one, mol = cases.take(np.array([row])), cases.mol(row)
+            around = surroundings(mol)
+            masks = np.vstack([np.ones_like(around[:1]), around, ~around])
+            raw = self._raw(occluded(self._samples(one), mol, masks, self.profile), context)[:, target]
+            (whole, nothing), (lost, alone) = raw[:2], np.split(raw[2:], 2)
+            found[row] = (whole - lost + alone - nothing) / 2 * self.scale.spread[target]
         return found
 
     def save(self, folder: Path) -> None:
@@ -166,9 +171,5 @@ class MolGraph(Model):
         """Return (n, targets): the mean over the members of what the networks say."""
         from medtasks_mol_graph.training import ask
 
-        found = []
         with self._ready(context).scope():
-            for member, (one, weights) in enumerate(zip(self._readers, self.weights, strict=True)):
-                one.set_weights(weights)
-                found.append(ask(one, samples.seen_by(self.config.of_member(member))))
-        return np.asarray(np.mean(found, axis=0))
+            return ask(list(zip(self._readers, self.weights, strict=True)), samples)

@@ -26,8 +26,7 @@ class MessagePassing(keras.Model):  # type: ignore[misc, name-defined]  # Keras 
     Takes what `Samples.x` makes, with the ``prints`` where these are asked for, and returns
     (places + 1, targets): standardised numbers, or the logits of being active.
 
-    Two savings leave the numbers as they are: the features are projected once for each different atom and bond
-    and gathered, and the reverse of an edge is its neighbour in a pair.
+    Every state is computed once for all atoms and bonds that share it; see `medtasks_mol_graph.refinement`.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ class MessagePassing(keras.Model):  # type: ignore[misc, name-defined]  # Keras 
 
     def embed(self, x: dict[str, Any], training: bool = False) -> Any:
         """Return (places + 1, d): the mean and the sum over atoms, the projected properties and prints."""
-        atoms = self.atoms(x)
+        atoms = ops.take(self.atoms(x), x["atoms"], axis=0)
         total = ops.segment_sum(atoms, x["owner"], num_segments=ops.shape(x["sizes"])[0])
         parts = [total / x["sizes"], total / USUAL_SIZE, self.properties(x["properties"])]
         if self.prints is not None:
@@ -84,19 +83,20 @@ class MessagePassing(keras.Model):  # type: ignore[misc, name-defined]  # Keras 
         return ops.concatenate(parts, axis=1)
 
     def atoms(self, x: dict[str, Any]) -> Any:
-        """Return (atoms, hidden) what each atom learnt of its surroundings."""
-        source, target, n = x["source"], x["target"], ops.shape(x["atoms"])[0]
-        bonds = ops.repeat(ops.take(self.bond_in(x["bond_table"]), x["bonds"], axis=0), 2, axis=0)
-        first = ops.relu(ops.take(ops.take(self.atom_in(x["atom_table"]), x["atoms"], axis=0), source, axis=0) + bonds)
+        """Return (states, hidden) what the different atoms learnt of their surroundings."""
+        atoms, bonds = self.atom_in(x["atom_table"]), self.bond_in(x["bond_table"])
+        first = ops.relu(ops.take(atoms, x["first_atoms"], axis=0) + ops.take(bonds, x["first_bonds"], axis=0))
         edges = first
-        for _ in range(self.depth - 1):
-            gathered = ops.segment_sum(edges, target, num_segments=n)
-            # all that reaches the edge's first atom, but what came along the edge itself
-            reverse = ops.reshape(ops.flip(ops.reshape(edges, (-1, 2, self.hidden)), axis=1), (-1, self.hidden))
-            edges = ops.relu(first + self.message(ops.take(gathered, source, axis=0) - reverse))
-        gathered = ops.segment_sum(edges, target, num_segments=n)
-        own = ops.take(self.atom_out(x["atom_table"]), x["atoms"], axis=0)
-        return ops.relu(own + self.message_out(gathered))
+        for step in range(1, self.depth):
+            heard = self._heard(self.message(edges), x, step)
+            edges = ops.relu(ops.take(first, x[f"rows_{step}"], axis=0) + heard)
+        own = ops.take(self.atom_out(x["atom_table"]), x[f"rows_{self.depth}"], axis=0)
+        return ops.relu(own + self.message_out(self._heard(edges, x, self.depth)))
+
+    def _heard(self, said: Any, x: dict[str, Any], step: int) -> Any:
+        """Return (states, hidden): the sum of what reaches each state of a step."""
+        links = ops.take(said, x[f"heard_{step}"], axis=0)
+        return ops.segment_sum(links, x[f"by_{step}"], num_segments=ops.shape(x[f"rows_{step}"])[0])
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

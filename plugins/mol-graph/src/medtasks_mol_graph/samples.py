@@ -95,9 +95,9 @@ class Samples:
         """Return what a network of these parameters takes: without prints if it sees none."""
         return self if config.prints else replace(self, prints=None)
 
-    def x(self, rows: Rows, places: int) -> Batch:
-        """Return some molecules as the network takes them, with room for ``places``."""
-        batch = self.graphs.batch(rows, places)
+    def x(self, rows: Rows, places: int, depth: int, *, even: bool = False) -> Batch:
+        """Return some molecules as the network takes them, with room for ``places``; see `Graphs.batch`."""
+        batch = self.graphs.batch(rows, places, depth, even=even)
         batch["properties"] = _roomy(self.properties[rows], places + 1, len(BULK))
         if self.prints is not None:
             batch["prints"] = _roomy(self.prints[rows], places + 1, WIDTH)

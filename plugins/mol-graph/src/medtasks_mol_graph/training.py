@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from medtasks.cases.properties import Scaling, bulk_properties
 from medtasks.model import Context
 from medtasks_keras import Device, TrainingState, learner, load_keras, renew
 from medtasks_mol_graph.config import MolGraphConfig
+from medtasks_mol_graph.graphs import Batch, room_for
 from medtasks_mol_graph.network import MessagePassing, optimiser, weights_of
-from medtasks_mol_graph.samples import Samples, Scale, Values
+from medtasks_mol_graph.samples import Rows, Samples, Scale, Values
 
 Array = npt.NDArray[Any]
-ASKED = 256
-"""Molecules that are answered in one batch."""
+ASKED = 2048
+"""Molecules that are answered in one batch: the more, the more of their atoms and bonds are alike."""
 
 
 def build(config: MolGraphConfig, binary: tuple[bool, ...]) -> Any:
@@ -35,7 +37,7 @@ def build(config: MolGraphConfig, binary: tuple[bool, ...]) -> Any:
     carbon = Molecules.from_smiles(["C"])
     scaling = Scaling.of(bulk_properties(carbon))
     one = Samples.of(carbon, scaling, with_prints=config.prints > 0, targets=len(binary))
-    network(one.x(np.arange(1), 1))
+    network(one.x(np.arange(1), 1, config.depth))
     return network
 
 
@@ -56,24 +58,36 @@ def _learner(config: MolGraphConfig, binary: tuple[bool, ...], steps: int, devic
     return learner(build(config, binary), optimiser(config.rate, config.decay, steps), device)
 
 
-def ask(network: Any, samples: Samples) -> Values:
-    """Return (n, targets): the network's own numbers, standardised or logits."""
-    found = [np.zeros((0, samples.value.shape[1]))]
-    for start in range(0, len(samples), ASKED):
-        rows = np.arange(start, min(start + ASKED, len(samples)))
-        answers = network.predict_on_batch(samples.x(rows, ASKED))
-        found.append(np.asarray(answers, dtype=np.float64)[: len(rows)])
+def ask(members: Sequence[tuple[Any, list[Array]]], samples: Samples) -> Values:
+    """Return (n, targets): the mean of what networks say with their weights, standardised or logits."""
+    found: list[Values] = [np.zeros((0, samples.value.shape[1]))]
+    for rows, x in _batches(samples, members[0][0].depth):
+        answers: list[Values] = []
+        for network, weights in members:
+            network.set_weights(weights)
+            answers.append(np.asarray(network.predict_on_batch(_seen_by(network, x)), dtype=np.float64)[: len(rows)])
+        found.append(np.asarray(np.mean(answers, axis=0)))
     return np.concatenate(found)
 
 
 def embed(network: Any, samples: Samples) -> Values:
     """Return (n, d): the vector of each molecule from which its answer is read."""
     ops, found = load_keras().ops, []
-    for start in range(0, len(samples), ASKED):
-        rows = np.arange(start, min(start + ASKED, len(samples)))
-        tensors = {name: ops.convert_to_tensor(values) for name, values in samples.x(rows, ASKED).items()}
+    for rows, x in _batches(samples, network.depth):
+        tensors = {name: ops.convert_to_tensor(values) for name, values in _seen_by(network, x).items()}
         found.append(ops.convert_to_numpy(network.embed(tensors)).astype(np.float64)[: len(rows)])
     return np.concatenate(found)
+
+
+def _batches(samples: Samples, depth: int) -> Iterator[tuple[Rows, Batch]]:
+    for start in range(0, len(samples), ASKED):
+        rows = np.arange(start, min(start + ASKED, len(samples)))
+        yield rows, samples.x(rows, room_for(len(rows)), depth)
+
+
+def _seen_by(network: Any, x: Batch) -> Batch:
+    """Return what a network takes: without prints if it sees none."""
+    return {name: values for name, values in x.items() if name != "prints" or network.prints is not None}
 
 
 def fit(
@@ -99,6 +113,10 @@ def fit(
     train, steps = train.seen_by(config), max(1, len(train) // batch)
     epochs = min(max(config.epochs, -(-config.least_steps // steps)), max(1, config.most_steps // steps))
     binary = tuple(scale.binary.tolist())
+
+    def learnt(rows: Rows) -> tuple[Batch, Batch]:
+        return train.x(rows, batch, config.depth, even=True), train.y(rows, batch)
+
     with device.scope():
         network = _learner(config, binary, steps * epochs, device)
         keras.utils.set_random_seed(seed)
@@ -107,7 +125,7 @@ def fit(
         for epoch in context.progress.track(range(state.epoch, epochs), place, epochs - state.epoch):
             order = np.random.default_rng([seed, epoch]).permutation(len(train))
             parts = [order[i * batch : (i + 1) * batch] for i in range(steps)]
-            for x, y in parallel(lambda rows: (train.x(rows, batch), train.y(rows, batch)), parts):
+            for x, y in parallel(learnt, parts):
                 network.train_on_batch(x, y)
             state.after(epoch, -epoch)  # the last is the best
             if context.late():
