@@ -15,7 +15,7 @@ from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
 from medtasks.model import Context
 from medtasks_mol_blend import MolBlend
-from medtasks_mol_blend.stacking import folds, pool, weigh
+from medtasks_mol_blend.stacking import folds, pool
 
 CONTEXT = Context(seed=2, device="cpu")
 RINGS = ("c1ccc({})cc1", "c1ccnc({})c1", "C1CCN({})CC1", "C1CCC({})CC1", "C1CN({})CCO1", "c1ccc2cc({})ccc2c1")
@@ -44,20 +44,6 @@ def test_folds_hold_every_molecule_once_and_keep_small_scaffolds_whole() -> None
         assert not inside & outside
 
 
-def test_what_is_right_counts_and_what_is_noise_does_not() -> None:
-    rng = CONTEXT.rng
-    y = rng.normal(size=400)
-    answers = np.column_stack([y + rng.normal(0, 0.3, 400), rng.normal(size=400), y + rng.normal(0, 0.3, 400)])
-    found = weigh(answers, y, np.zeros(400, dtype=np.int8))
-    assert found.sum() == pytest.approx(1)
-    assert (found >= 0).all()
-    assert found[1] < 0.1
-    assert found[0] == pytest.approx(found[2], abs=0.1)
-    few = weigh(answers[:5], y[:5], np.zeros(5, dtype=np.int8))
-    assert np.abs(few - 1 / 3).max() < 0.2  # five molecules say little
-    assert weigh(answers, np.full(400, np.nan), np.zeros(400, dtype=np.int8)) == pytest.approx(np.full(3, 1 / 3))
-
-
 def test_numbers_are_averaged_and_of_probabilities_the_log_odds() -> None:
     answers = np.array([[[1.0, 0.5], [2.0, 0.9]], [[3.0, 0.5], [2.0, 0.1]]])
     weights, binary = np.full((2, 2), 0.5), np.array([False, True])
@@ -67,12 +53,6 @@ def test_numbers_are_averaged_and_of_probabilities_the_log_odds() -> None:
     assert 0 < together < 0.005  # below the mean: who is sure is heard, but does not decide alone
     one = np.array([[[0.0, 1.0, 0.3]]])
     assert pool(one, np.ones((3, 1)), np.full(3, True)) == pytest.approx(one[0], abs=2e-3)
-
-
-def test_bounds_alone_weigh_nothing() -> None:
-    y = np.arange(10.0)
-    answers = np.column_stack([y, -y])
-    assert weigh(answers, y, np.ones(10, dtype=np.int8)) == pytest.approx([0.5, 0.5])
 
 
 def test_a_blend_of_two_learns_saves_and_explains(tmp_path: Path) -> None:

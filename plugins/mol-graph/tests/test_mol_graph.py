@@ -173,6 +173,20 @@ def test_a_bound_is_a_loss_on_one_side_only() -> None:
 
 
 @pytest.mark.slow
+def test_validation_says_how_much_each_network_counts(learnt: MolGraph) -> None:
+    data, kept = counted(), (learnt.weights, learnt.shares)
+    assert learnt.shares.shape == (1, 2)
+    assert learnt.shares.sum() == pytest.approx(1)
+    try:
+        learnt.weights = [[0 * weight for weight in kept[0][0]], kept[0][1]]  # the first has learnt nothing
+        learnt.weigh(data, CPU)
+        assert learnt.shares[0, 0] < 0.1
+        assert learnt.shares.sum() == pytest.approx(1)
+    finally:
+        learnt.weights, learnt.shares = kept
+
+
+@pytest.mark.slow
 def test_a_saved_network_answers_the_same_in_another_process(learnt: MolGraph, tmp_path: Path) -> None:
     learnt.save(tmp_path)
     out = tmp_path.parent / "answers.npy"

@@ -16,7 +16,8 @@ from medtasks.cases import Cases, Molecules
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError, PluginError, UsageError
 from medtasks.model import Config, Context, Model, Names, configure, model_class
-from medtasks_mol_blend.stacking import Rows, Values, folds, pool, weigh
+from medtasks.stacking import weigh
+from medtasks_mol_blend.stacking import Rows, Values, folds, pool
 
 GRAPH, KERNEL, TREES = "activity.mol-graph", "activity.mol-fingerprint", "activity.mol-trees"
 FOLDED: Mapping[str, Any] = {"members": 1, "epochs": 30, "least_steps": 600}

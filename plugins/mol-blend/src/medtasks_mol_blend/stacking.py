@@ -1,4 +1,4 @@
-"""Folds that keep scaffolds whole, and how much each member counts."""
+"""Folds that keep scaffolds whole, and what members say together."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from medtasks.dataset import Dataset
 Values = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-PRIOR = 30.0
-"""As many molecules speak for equal weights: with few measured ones the weights stay near them."""
 SURE = 1e-3
 """Probabilities nearer to 0 or 1 count as this near: one member that is sure must not decide alone."""
 
@@ -59,34 +57,3 @@ def pool(answers: Values, weights: Values, binary: npt.NDArray[np.bool_]) -> Val
     said = np.where(binary, logit(np.clip(answers, SURE, 1 - SURE)), answers)
     together = np.einsum("mnt,tm->nt", said, weights)
     return np.where(binary, expit(np.where(binary, together, 0)), together)
-
-
-def weigh(answers: Values, targets: Values, censoring: npt.NDArray[np.int8]) -> Values:
-    """Return (members,) weights of one target, at least 0 and 1 together, with the least squared error out of fold.
-
-    Non-negative stacking (Breiman 1996, doi:10.1007/BF00117832), drawn towards equal weights; for classes the error is
-    Brier's score (weights for the log-loss of the pool did no better on the folds named at `pool`). Molecules of which
-    only a bound is known do not count.
-
-    Parameters
-    ----------
-    answers : (n, members) out of fold
-    targets : (n,) with NaN where not measured
-    censoring : (n,) see `Dataset.extra`
-    """
-    from scipy.optimize import nnls
-
-    members = answers.shape[1]
-    equal = np.full(members, 1 / members)
-    known = np.isfinite(targets) & (censoring == 0)
-    if members == 1 or not known.any():
-        return equal
-    x, y = answers[known], targets[known]
-    middle = y.mean()
-    # A row that says "the weights sum to one" with great weight, and rows that say "they are equal" with little.
-    scale = float(np.sqrt(np.mean((x.mean(axis=1) - y) ** 2))) or 1.0
-    strong, weak = 1e3 * scale * np.sqrt(len(y)), np.sqrt(PRIOR) * scale
-    rows = np.vstack([x - middle, np.full((1, members), strong), weak * np.eye(members)])
-    wanted = np.r_[y - middle, strong, weak * equal]
-    found, _ = nnls(rows, wanted)
-    return np.asarray(found / found.sum())

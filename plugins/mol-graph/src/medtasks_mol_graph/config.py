@@ -21,11 +21,11 @@ class MolGraphConfig(Config):
     prints: int = Field(default=64, ge=0)
     """Width to which counts of substructures (Morgan, radius 2) are projected beside the graph, by every second network
     alone; 0 leaves them out. They help where small changes matter (ligands of one protein) and harm where molecules of
-    other kinds are asked for (solubility), so the two kinds of network are averaged."""
+    other kinds are asked for (solubility): so there are two kinds of network, weighed on validation molecules."""
     prints_dropout: float = Field(default=0.5, ge=0, lt=1)
     """Share of the counts dropped in training: there are more of them than most data sets have molecules."""
     members: int = Field(default=2, ge=1, le=20)
-    """Networks whose answers are averaged."""
+    """Networks whose answers are averaged, each weighted by how it answers validation molecules."""
     epochs: int = Field(default=50, ge=1)
     """Passes over the training molecules."""
     least_steps: int = Field(default=1000, ge=0)

@@ -15,6 +15,7 @@ from medtasks.cases.properties import BULK, Scaling, bulk_properties
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Context, Model
+from medtasks.stacking import weigh
 from medtasks_keras import Device, choose, read_weights, write_weights
 from medtasks_mol_graph.config import MolGraphConfig
 from medtasks_mol_graph.samples import Samples, Scale, Values
@@ -46,6 +47,7 @@ class MolGraph(Model):
 
     scale: Scale
     profile: Scaling
+    shares: Values
 
     class Config(MolGraphConfig):
         """Hyper-parameters of the graph network."""
@@ -57,7 +59,10 @@ class MolGraph(Model):
         self._device: Device | None = None
 
     def fit(self, train: Dataset, valid: Dataset, *, context: Context) -> None:
-        """Train every member. ``valid`` is left alone: every training ends when its learning rate has come down."""
+        """Train every member; ``valid`` says how much each counts, and alike where there is none.
+
+        No training looks at it: each ends when its learning rate has come down.
+        """
         from medtasks_mol_graph.training import fit
 
         assert isinstance(train.cases, Molecules)
@@ -77,9 +82,24 @@ class MolGraph(Model):
                     place=f"network-{member + 1}",
                 )
             )
+        self.shares = np.full((len(train.names), self.config.members), 1 / self.config.members)
+        if len(valid):
+            self.weigh(valid, context)
+
+    def weigh(self, data: Dataset, context: Context) -> None:
+        """Let each network count, for each target, as what it says of molecules that it has not learnt from deserves.
+
+        Counts of substructures help where small changes matter (ligands of one protein) and harm where molecules of
+        other kinds are asked for: out of scaffold folds, all weight on the networks that see them took the RMSE of
+        CHEMBL2321810 from .69 (alike) to .66, and that of ESOL from .70 to .75.
+        """
+        assert isinstance(data.cases, Molecules)
+        said = np.array([self.scale.answers(one) for one in self._each(data.cases, context)])
+        targets = range(len(data.names))
+        self.shares = np.array([weigh(said[:, :, t].T, data.targets[:, t], data.bounds[:, t]) for t in targets])
 
     def predict(self, cases: Cases, *, context: Context) -> Values:
-        """Return (n, targets): numbers, or probabilities of being active; the mean over the members."""
+        """Return (n, targets): numbers, or probabilities of being active; the weighted mean over the members."""
         assert isinstance(cases, Molecules)
         parts = [self.scale.answers(self._raw(self._samples(part), context)) for part in cases.chunks(STEP)]
         return np.concatenate(parts or [np.zeros((0, len(self.scale.binary)))])
@@ -123,6 +143,7 @@ class MolGraph(Model):
             "binary": self.scale.binary.tolist(),
             "middle": self.scale.middle.tolist(),
             "spread": self.scale.spread.tolist(),
+            "shares": self.shares.tolist(),
             "profile": {"mean": self.profile.mean.tolist(), "spread": self.profile.spread.tolist()},
         }
         (folder / "network.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
@@ -137,6 +158,9 @@ class MolGraph(Model):
         model.profile = Scaling(np.array(about["profile"]["mean"]), np.array(about["profile"]["spread"]))
         if model.profile.mean.shape != (len(BULK),) or model.profile.spread.shape != (len(BULK),):
             raise BundleError("the stored properties do not fit this version's", hint="train again")
+        model.shares = np.array(about["shares"])
+        if model.shares.shape != (len(model.scale.binary), model.config.members):
+            raise BundleError("the stored weights do not fit the stored networks", hint="train again")
         model.weights = read_weights(folder, model.config.members)
         return model
 
@@ -168,8 +192,18 @@ class MolGraph(Model):
         return any(self.config.of_member(kind).prints > 0 for kind in range(self.config.members))
 
     def _raw(self, samples: Samples, context: Context) -> Values:
-        """Return (n, targets): the mean over the members of what the networks say."""
+        """Return (n, targets): what the networks say, the weighted mean over the members."""
+        from medtasks_mol_graph.training import ask
+
+        asked = np.flatnonzero(self.shares.any(axis=0))
+        with self._ready(context).scope():
+            said = ask([(self._readers[i], self.weights[i]) for i in asked], samples)
+        return np.asarray(np.einsum("mnt,tm->nt", said, self.shares[:, asked]))
+
+    def _each(self, cases: Molecules, context: Context) -> Values:
+        """Return (members, n, targets): what each network says, standardised or logits."""
         from medtasks_mol_graph.training import ask
 
         with self._ready(context).scope():
-            return ask(list(zip(self._readers, self.weights, strict=True)), samples)
+            networks = list(zip(self._readers, self.weights, strict=True))
+            return np.concatenate([ask(networks, self._samples(part)) for part in cases.chunks(STEP)], axis=1)

@@ -59,15 +59,15 @@ def _learner(config: MolGraphConfig, binary: tuple[bool, ...], steps: int, devic
 
 
 def ask(members: Sequence[tuple[Any, list[Array]]], samples: Samples) -> Values:
-    """Return (n, targets): the mean of what networks say with their weights, standardised or logits."""
-    found: list[Values] = [np.zeros((0, samples.value.shape[1]))]
+    """Return (members, n, targets): what networks say with their weights, standardised or logits."""
+    found: list[Values] = [np.zeros((len(members), 0, samples.value.shape[1]))]
     for rows, x in _batches(samples, members[0][0].depth):
         answers: list[Values] = []
         for network, weights in members:
             network.set_weights(weights)
             answers.append(np.asarray(network.predict_on_batch(_seen_by(network, x)), dtype=np.float64)[: len(rows)])
-        found.append(np.asarray(np.mean(answers, axis=0)))
-    return np.concatenate(found)
+        found.append(np.array(answers))
+    return np.concatenate(found, axis=1)
 
 
 def embed(network: Any, samples: Samples) -> Values:
@@ -80,9 +80,10 @@ def embed(network: Any, samples: Samples) -> Values:
 
 
 def _batches(samples: Samples, depth: int) -> Iterator[tuple[Rows, Batch]]:
+    even = load_keras().backend.backend() == "jax"  # which compiles anew for each shape
     for start in range(0, len(samples), ASKED):
         rows = np.arange(start, min(start + ASKED, len(samples)))
-        yield rows, samples.x(rows, room_for(len(rows)), depth)
+        yield rows, samples.x(rows, room_for(len(rows)), depth, even=even)
 
 
 def _seen_by(network: Any, x: Batch) -> Batch:
