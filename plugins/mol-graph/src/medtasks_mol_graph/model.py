@@ -115,13 +115,11 @@ class MolGraph(Model):
             return np.concatenate([embed(reader, self._samples(part)) for part in cases.chunks(STEP)])
 
     def explain(self, cases: Cases, target: int, *, context: Context) -> npt.NDArray[Any]:
-        """Return (n,) arrays, one value per atom: what its surroundings, the atom and its neighbours, add.
+        """Return (n,) arrays, one value per atom: what the prediction loses without the atom and its neighbours.
 
-        The mean of what the prediction loses without them and of what they say by themselves, beside a molecule all
-        hidden: the first alone misses what the rest of a group of atoms still tells, the second what matters together
-        with atoms farther off. They are the two ends of what a Shapley value averages (Strumbelj & Kononenko 2014,
-        doi:10.1007/s10115-013-0679-x). Features of hidden atoms and of their bonds are set to zero, and substructures
-        that hold one are taken out of the counts. Numbers in the target's unit; for classes the logit.
+        Occlusion of an atom alone misses what the rest of a group still tells: of a nitro group without an oxygen, that
+        it is one. Features of hidden atoms and of their bonds are set to zero, and substructures that hold one are
+        taken out of the counts. Numbers in the target's unit; for classes the logit.
         """
         from medtasks_mol_graph.occlusion import occluded, surroundings
 
@@ -129,11 +127,8 @@ class MolGraph(Model):
         found = np.empty(len(cases), dtype=object)
         for row in range(len(cases)):
             one, mol = cases.take(np.array([row])), cases.mol(row)
-            around = surroundings(mol)
-            masks = np.vstack([np.ones_like(around[:1]), around, ~around])
-            raw = self._raw(occluded(self._samples(one), mol, masks, self.profile), context)[:, target]
-            (whole, nothing), (lost, alone) = raw[:2], np.split(raw[2:], 2)
-            found[row] = (whole - lost + alone - nothing) / 2 * self.scale.spread[target]
+            raw = self._raw(occluded(self._samples(one), mol, surroundings(mol), self.profile), context)[:, target]
+            found[row] = (raw[0] - raw[1:]) * self.scale.spread[target]
         return found
 
     def save(self, folder: Path) -> None:
