@@ -131,7 +131,7 @@ def standardise(mol: Mol, standard: Standard, *, clean: bool = False) -> Mol:
         found = mol if clean else _clean_up(mol)
         if len(chem.GetMolFrags(found)) > 1:
             found = tools.module.FragmentParent(found, skipStandardize=True)
-        if not clean and any(atom.GetFormalCharge() for atom in found.GetAtoms()):
+        if not clean and found.HasSubstructMatch(_charged()):
             found = tools.uncharger.uncharge(found)
         if standard.tautomers:
             found = tools.tautomers.Canonicalize(found)
@@ -221,6 +221,11 @@ def _chem() -> Any:
 @functools.cache
 def _odd() -> Any:
     return _chem().MolFromSmarts(_ODD)
+
+
+@functools.cache
+def _charged() -> Any:
+    return _chem().MolFromSmarts("[!+0]")
 
 
 @functools.cache
