@@ -93,8 +93,8 @@ class MolBlend(Model):
     def predict(self, cases: Cases, *, context: Context) -> Values:
         """Return (n, targets): what the members say together; see `medtasks_mol_blend.stacking.pool`."""
         assert isinstance(cases, Molecules)
-        asked = self.weights.any(axis=0)
-        said = [one.predict(cases, context) for one, wanted in zip(self.members, asked, strict=True) if wanted]
+        asked = np.flatnonzero(self.weights.any(axis=0))
+        said = [self.members[place].predict(cases, context) for place in asked]
         return pool(np.array(said), self.weights[:, asked], np.array(self.binary))
 
     def embed(self, cases: Cases, *, context: Context) -> npt.NDArray[Any]:
