@@ -126,6 +126,8 @@ def _even(found: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
         kind = name.replace("heard", "links").replace("by", "links")
         shares[name] = SHARES.get(kind) or SHARES[kind.split("_")[0]]
     steps = max(len(values) // shares[name] + 1 for name, values in found.items())
+    grain = 1 << max(steps.bit_length() - 4, 0)  # large batches too have few shapes
+    steps = -(-steps // grain) * grain
     return {name: steps * share for name, share in shares.items()}
 
 
