@@ -20,8 +20,6 @@ from medtasks.stacking import weigh
 from medtasks_mol_blend.stacking import Rows, Values, folds, pool
 
 GRAPH, KERNEL, TREES = "activity.mol-graph", "activity.mol-fingerprint", "activity.mol-trees"
-FOLDED: Mapping[str, Any] = {"members": 1, "epochs": 30, "least_steps": 600}
-"""What a graph network of one fold is trained with: five are averaged, which does what longer training would."""
 
 
 class MolBlendConfig(Config):
@@ -157,7 +155,8 @@ class MolBlend(Model):
         kind = model_class(name)
         if kind.task != self.task or kind is type(self):
             raise UsageError(f"{name} cannot be blended", hint="name other models of the task activity")
-        settings = {**FOLDED, "most_steps": self.config.graph_steps} if name == GRAPH else {}
+        # one network of each fold: those of all folds are averaged
+        settings = {"members": 1, "most_steps": self.config.graph_steps} if name == GRAPH else {}
         model = kind(configure(kind, settings, name))
         kept = context.checkpoint / name / place if context.checkpoint else None
         model.fit(data.take(rows), data.take(rows[:0]), context=replace(context, checkpoint=kept))
