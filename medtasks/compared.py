@@ -16,6 +16,7 @@ from medtasks.evaluation.bootstrap import Measure, decimals
 from medtasks.evaluation.compare import Anova, Comparison, Pair
 from medtasks.report import figures, html
 from medtasks.report.blocks import Block, Bullets, Figure, Section, Table, Text
+from medtasks.words import plural
 
 RECORD = "compare.json"
 FILES = (RECORD, "report.html", "scores.csv")
@@ -143,7 +144,7 @@ class Compared:
         facts, count = self.facts, len(self.comparison.means)
         lead = [
             self.verdict,
-            f"{count} model{'' if count == 1 else 's'} on {facts['n']} cases: {facts['repeats']} times "
+            f"{plural(count, 'model')} on {facts['n']} cases: {facts['repeats']} times "
             f"{facts['folds']}-fold cross-validation, judged by {outcome.label(self.measure)}"
             f"{' (lower is better)' if self.measure in outcome.LOWER_IS_BETTER else ''}.",
             *(f"{failure.error().message}. The comparison leaves it out." for failure in self.failures),

@@ -89,7 +89,8 @@ def _lost(
     each = [one for mask in masks for one in mask]
     lost, step = np.empty(len(rows)), AT_ONCE
     if isinstance(cases, Images):
-        step = max(1, min(step, HELD // max((fact.height * fact.width * 12 for fact in cases.facts()), default=1)))
+        pixels = max((fact.height * fact.width for fact in cases.facts()), default=1)
+        step = max(1, min(step, HELD // (pixels * 3 * 4)))  # three colours of four bytes
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         lost[part] = whole[rows[part]] - score(without(cases, each[part], describer, rows[part]))

@@ -20,6 +20,7 @@ _ODD = (
 )
 """Atoms that the standard form may change: those with a charge, but for nitro groups, azides, diazo compounds and
 quaternary ammonium, and sulfoxides (a nitro group written as N(=O)=O gets its charges from RDKit as it is read)."""
+_CHARGED = "[!+0]"
 _ATOM = re.compile(r"\[[^\[\]]*\]|Br|Cl|[BCNOSPFIbcnosp*]")
 
 
@@ -107,7 +108,7 @@ def is_clean(text: str, mol: Mol) -> bool:
     Held against `standardise` by tests, and against 58,279 molecules of MoleculeNet's HIV, Tox21, Lipophilicity, BBBP,
     ClinTox, BACE and ESOL, of which it passed 52,266 and was right each time.
     """
-    return _PLAIN.fullmatch(text) is not None and not mol.HasSubstructMatch(_odd())
+    return _PLAIN.fullmatch(text) is not None and not mol.HasSubstructMatch(_query(_ODD))
 
 
 def standardise(mol: Mol, standard: Standard, *, clean: bool = False) -> Mol:
@@ -131,7 +132,7 @@ def standardise(mol: Mol, standard: Standard, *, clean: bool = False) -> Mol:
         found = mol if clean else _clean_up(mol)
         if len(chem.GetMolFrags(found)) > 1:
             found = tools.module.FragmentParent(found, skipStandardize=True)
-        if not clean and found.HasSubstructMatch(_charged()):
+        if not clean and found.HasSubstructMatch(_query(_CHARGED)):
             found = tools.uncharger.uncharge(found)
         if standard.tautomers:
             found = tools.tautomers.Canonicalize(found)
@@ -219,13 +220,8 @@ def _chem() -> Any:
 
 
 @functools.cache
-def _odd() -> Any:
-    return _chem().MolFromSmarts(_ODD)
-
-
-@functools.cache
-def _charged() -> Any:
-    return _chem().MolFromSmarts("[!+0]")
+def _query(smarts: str) -> Any:
+    return _chem().MolFromSmarts(smarts)
 
 
 @functools.cache

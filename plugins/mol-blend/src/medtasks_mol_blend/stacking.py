@@ -56,4 +56,4 @@ def pool(answers: Values, weights: Values, binary: npt.NDArray[np.bool_]) -> Val
     """
     said = np.where(binary, logit(np.clip(answers, SURE, 1 - SURE)), answers)
     together = np.einsum("mnt,tm->nt", said, weights)
-    return np.where(binary, expit(np.where(binary, together, 0)), together)
+    return np.asarray(np.where(binary, expit(together), together))

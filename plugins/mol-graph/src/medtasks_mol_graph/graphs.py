@@ -17,7 +17,10 @@ from medtasks_mol_graph.refinement import ranges, refine
 Whole = npt.NDArray[np.int32]
 Batch = dict[str, npt.NDArray[Any]]
 
-SHARES = {"atoms": 256, "owner": 256, "first": 64, "rows_1": 128, "links_1": 224, "rows": 256, "links": 512}
+SHARES = {
+    "atoms": 256, "owner": 256, "first": 64, "rows_1": 128, "heard_1": 224, "by_1": 224,
+    "rows": 256, "heard": 512, "by": 512,
+}  # fmt: skip
 """Batches to learn from are padded to one whole multiple of these sizes, which is about what 10 drugs take: a few
 shapes, which are compiled once each."""
 TABLE_STEP = 64
@@ -121,13 +124,9 @@ def room_for(n: int) -> int:
 
 def _even(found: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
     """Return how many places each gets, all the same multiple of its `SHARES`."""
-    shares = {}
-    for name in found:
-        kind = name.replace("heard", "links").replace("by", "links")
-        shares[name] = SHARES.get(kind) or SHARES[kind.split("_")[0]]
+    shares = {name: SHARES.get(name) or SHARES[name.partition("_")[0]] for name in found}
     steps = max(len(values) // shares[name] + 1 for name, values in found.items())
-    grain = 1 << max(steps.bit_length() - 4, 0)  # large batches too have few shapes
-    steps = -(-steps // grain) * grain
+    steps = _round_up(steps, 1 << max(steps.bit_length() - 4, 0))  # large batches too have few shapes
     return {name: steps * share for name, share in shares.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -94,7 +94,9 @@ class MolGraph(Model):
         CHEMBL2321810 from .69 (alike) to .66, and that of ESOL from .70 to .75.
         """
         assert isinstance(data.cases, Molecules)
-        said = np.array([self.scale.answers(one) for one in self._each(data.cases, context)])
+        every = range(len(self.weights))
+        parts = [self._said(self._samples(part), every, context) for part in data.cases.chunks(STEP)]
+        said = self.scale.answers(np.concatenate(parts, axis=1))
         targets = range(len(data.names))
         self.shares = np.array([weigh(said[:, :, t].T, data.targets[:, t], data.bounds[:, t]) for t in targets])
 
@@ -188,17 +190,13 @@ class MolGraph(Model):
 
     def _raw(self, samples: Samples, context: Context) -> Values:
         """Return (n, targets): what the networks say, the weighted mean over the members."""
-        from medtasks_mol_graph.training import ask
-
         asked = np.flatnonzero(self.shares.any(axis=0))
-        with self._ready(context).scope():
-            said = ask([(self._readers[i], self.weights[i]) for i in asked], samples)
+        said = self._said(samples, asked, context)
         return np.asarray(np.einsum("mnt,tm->nt", said, self.shares[:, asked]))
 
-    def _each(self, cases: Molecules, context: Context) -> Values:
-        """Return (members, n, targets): what each network says, standardised or logits."""
+    def _said(self, samples: Samples, members: Iterable[int], context: Context) -> Values:
+        """Return (members, n, targets): what some of the networks say, standardised or logits."""
         from medtasks_mol_graph.training import ask
 
         with self._ready(context).scope():
-            networks = list(zip(self._readers, self.weights, strict=True))
-            return np.concatenate([ask(networks, self._samples(part)) for part in cases.chunks(STEP)], axis=1)
+            return ask([(self._readers[i], self.weights[i]) for i in members], samples)
