@@ -137,6 +137,7 @@ def standardise(mol: Mol, standard: Standard, *, clean: bool = False) -> Mol:
         if standard.tautomers:
             found = tools.tautomers.Canonicalize(found)
         chem.SanitizeMol(found)  # finds the rings, which fingerprints need and the steps above forget
+        chem.AssignStereochemistry(found, cleanIt=True, force=True)  # what was R can be S without a charge
     except Exception as error:  # RDKit raises errors of many kinds on molecules that it cannot sanitise
         raise StructureError(f"the molecule cannot be standardised ({type(error).__name__})") from None
     _check_size(found, standard)

@@ -114,3 +114,18 @@ def test_the_standard_form_has_its_rings() -> None:
     with quiet():
         mol = Chem.Mol(read_smiles("[Na+].[O-]C(=O)c1ccccc1", PLAIN).ToBinary())
     assert mol.GetRingInfo().NumRings() == 1
+
+
+def test_r_and_s_are_those_of_the_standard_form() -> None:
+    """A charge can decide which neighbour comes first: the name as written is not that of the neutral molecule."""
+    from rdkit import Chem
+
+    def hand(mol: Chem.Mol) -> str:
+        return str(mol.GetAtomWithIdx(1).GetProp("_CIPCode"))
+
+    with quiet():
+        text = "C[C@@H](C[NH+](C)C)CN(C)CC"
+        mol = read_smiles(text, PLAIN)
+    written, again = Chem.MolFromSmiles(text), Chem.Mol(mol.ToBinary())
+    Chem.AssignStereochemistry(again, cleanIt=True, force=True)
+    assert (hand(written), hand(mol), hand(again)) == ("R", "S", "S")

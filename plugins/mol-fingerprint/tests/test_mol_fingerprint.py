@@ -52,6 +52,18 @@ def test_the_kernel_is_rdkits_tanimoto_of_counts(view: str) -> None:
     assert np.allclose(found, wanted, atol=1e-6)
 
 
+def test_mirror_images_may_act_differently() -> None:
+    """Only one hand of each amide is active; those of a length in between are asked for."""
+    texts = [f"C[C@{hand}H](N)C(=O)N{'C' * length}" for length in range(1, 13) for hand in ("", "@")]
+    active = np.array([[float("@@" in text)] for text in texts])
+    asked = np.array(["N" + "C" * 6 in text and "C" * 7 not in text for text in texts])
+    data = Dataset(Molecules.from_smiles(texts), active, names=("a",), kinds=("number",))
+    model = MolFingerprint(MolFingerprint.Config())
+    model.fit(data.take(np.flatnonzero(~asked)), data.take(np.arange(0)), context=CONTEXT)
+    told = model.predict(data.cases.take(np.flatnonzero(asked)), context=CONTEXT)
+    assert told[1] - told[0] > 0.5
+
+
 def test_properties_are_rdkits_and_alike_is_near() -> None:
     from rdkit.Chem import Descriptors
 

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from rdkit import Chem, RDConfig, rdBase
 
+from medtasks.cases import Molecules
+from medtasks.cases.structures import Standard
 from medtasks_mol_graph import binary
 from medtasks_mol_graph.codes import ATOM, BOND, by_getters, features, width
+from medtasks_mol_graph.graphs import Graphs
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,36 @@ def test_features_say_what_an_atom_is() -> None:
     assert not np.array_equal(rows[0], rows[1])
     assert np.array_equal(rows[0], rows[2])
     assert features(np.array(bonds), BOND).shape == (4, width(BOND))
+
+
+def seen(molecules: Molecules) -> list[list[tuple[float, ...]]]:
+    """The features of each molecule's atoms, sorted: they do not tell in which order a molecule is written."""
+    graphs = Graphs.of(molecules)
+    rows = graphs.atom_table[graphs.atoms]
+    return [sorted(map(tuple, part.tolist())) for part in np.split(rows, graphs.atom_start[1:-1])]
+
+
+def test_mirror_images_differ_however_they_are_written() -> None:
+    pairs = ("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"), ("C[S@](=O)CC", "C[S@@](=O)CC"), ("C[C@H](F)C#N", "C[C@@H](F)C#N")
+    for left, right in pairs:
+        spellings = [Chem.MolToSmiles(Chem.MolFromSmiles(left), rootedAtAtom=i) for i in range(4)]
+        one, other, *same = seen(Molecules.from_smiles([left, right, *spellings, "CC(N)C(=O)O"]))
+        assert one != other
+        assert all(again == one for again in same[:-1])
+        assert same[-1] not in (one, other)
+
+
+def test_hands_do_not_depend_on_how_molecules_are_kept() -> None:
+    """A chunk keeps what RDKit read, whatever is larger only the binary form, which has no R and S."""
+    texts = ["C[C@@H](C[NH+](C)C)CN(C)CC", "O[C@H]1CC[C@@H](C)CC1", "CCO", "C[C@H]1CN[C@@H](C)C1=O"]
+    schema = {"standard": Standard().as_json()}
+    (reading,) = Molecules.read(texts, schema)
+    assert reading.cases is not None
+    assert (
+        seen(reading.cases)
+        == seen(Molecules.from_smiles(texts))
+        == [seen(Molecules.from_smiles([one]))[0] for one in texts]
+    )
 
 
 def test_a_metal_with_many_neighbours_has_the_last_degree() -> None:

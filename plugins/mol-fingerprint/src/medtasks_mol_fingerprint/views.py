@@ -12,15 +12,15 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from medtasks.cases import Molecules
-from medtasks.cases.fingerprints import Substructures, circular_substructures
+from medtasks.cases.fingerprints import RADIUS, Substructures, circular_substructures
 
 Values = npt.NDArray[np.float64]
 Keys = npt.NDArray[np.int64]
 
 VIEWS = ("morgan2", "morgan3", "pairs")
 """Circular substructures up to 2 and 3 bonds around each atom (Rogers & Hahn 2010, doi:10.1021/ci100050t), and pairs of
-atoms with their distance (Carhart et al. 1985, doi:10.1021/ci00046a002)."""
-RADII = {"morgan2": 2, "morgan3": 3}
+atoms with their distance (Carhart et al. 1985, doi:10.1021/ci00046a002). The larger substructures tell R from S and Z
+from E: mirror images may act differently."""
 LEVELS = 32
 """Counts above this count as this."""
 COMMON = 0.02
@@ -33,7 +33,8 @@ def generators() -> Mapping[str, Any]:
     from rdkit.Chem import rdFingerprintGenerator
 
     return {
-        **{view: rdFingerprintGenerator.GetMorganGenerator(radius=radius) for view, radius in RADII.items()},
+        "morgan2": rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS),
+        "morgan3": rdFingerprintGenerator.GetMorganGenerator(radius=3, includeChirality=True),
         "pairs": rdFingerprintGenerator.GetAtomPairGenerator(),
     }
 
@@ -44,8 +45,8 @@ def count(molecules: Molecules, views: Sequence[str] = VIEWS) -> dict[str, Subst
 
 
 def _count(molecules: Molecules, view: str) -> Substructures:
-    if view in RADII:
-        return circular_substructures(molecules, RADII[view])
+    if view == "morgan2":  # which others ask for too
+        return circular_substructures(molecules)
     return Substructures.of(molecules.mols(), generators()[view])
 
 

@@ -6,7 +6,7 @@ features from one small table per batch instead of receiving them by the atom.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ ATOM = (
     Block("hydrogens", 5),  # 4 or more together
     Block("hybridisation", HYBRIDISATIONS),
     Block("aromatic", 2),
-    Block("centre", 2),  # a stereo centre that is specified; which hand depends on the order of the neighbours
+    Block("centre", 4),  # none, a stereo centre that is specified but has no hand by itself, R, S
     Block("radical", 2),
     Block("ring", 2),
     Block("degree", 7),  # 6 or more together
@@ -87,15 +87,16 @@ _ORDER = {number: place for place, number in enumerate(ORDERS)}
 _SIDES = (0, 1, 2, 3, 1, 1)
 _ATOM_STRIDES = tuple(strides(ATOM).tolist())
 _BOND_STRIDES = tuple(strides(BOND).tolist())
-RING, DEGREE = _ATOM_STRIDES[7], _ATOM_STRIDES[8]
+CENTRE, RING, DEGREE = _ATOM_STRIDES[5], _ATOM_STRIDES[7], _ATOM_STRIDES[8]
 BOND_RING = _BOND_STRIDES[3]
-"""What a ring, and each bond of an atom, add to a code: they come from the whole molecule."""
+"""What the hand of a centre, a ring, and each bond of an atom add to a code: they come from the whole molecule."""
+_HANDS = {"R": 1, "S": 2}
 
 
 def atom_code(
     *, number: int, charge: int, hydrogens: int, hybridisation: int, aromatic: bool, centre: bool, radical: bool
 ) -> int:
-    """Return the code of an atom by itself: without degree and ring."""
+    """Return the code of an atom by itself: without hand, degree and ring."""
     fields = (
         _ELEMENT.get(number, len(ELEMENTS)),
         min(max(charge, -2), 2) + 2,
@@ -115,8 +116,29 @@ def bond_code(*, order: int, conjugated: bool, stereo: int) -> int:
     return sum(value * stride for value, stride in zip(fields, _BOND_STRIDES, strict=False))
 
 
+def centres(codes: Codes) -> Codes:
+    """Return the places of stereo centres among the codes of atoms."""
+    return np.flatnonzero(codes // CENTRE % ATOM[5].values)
+
+
+def hands(mol: Any, atoms: Iterable[int]) -> list[int]:
+    """Return what the hand of each of some stereo centres adds to its code: R or S (Cahn, Ingold & Prelog 1966,
+    doi:10.1002/anie.196603851), as RDKit finds them.
+
+    RDKit's tag of an atom, which its binary form holds, tells how the neighbours turn in the order that the molecule
+    is written in; R and S do not depend on that order.
+    """
+    from rdkit import Chem
+
+    if not mol.HasProp("_StereochemDone"):  # as it is when it was just read from its binary form
+        mol = Chem.Mol(mol)
+        Chem.AssignStereochemistry(mol, cleanIt=False, force=True)
+    found = map(mol.GetAtomWithIdx, atoms)
+    return [CENTRE * _HANDS.get(atom.GetProp("_CIPCode"), 0) if atom.HasProp("_CIPCode") else 0 for atom in found]
+
+
 def by_getters(mol: Any) -> Read:
-    """Read one molecule by RDKit's public functions: the reference."""
+    """Read one molecule by RDKit's public functions, without the `hands`: the reference."""
     atoms = []
     for atom in mol.GetAtoms():
         code = atom_code(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from medtasks.cases import Molecules
 from medtasks_mol_graph.binary import read
-from medtasks_mol_graph.codes import ATOM, BOND, Features, features
+from medtasks_mol_graph.codes import ATOM, BOND, Codes, Features, centres, features, hands
 from medtasks_mol_graph.refinement import ranges, refine
 
 Whole = npt.NDArray[np.int32]
@@ -65,7 +65,9 @@ class Graphs:
             bonds += kinds
             atom_start.append(len(atoms))
             bond_start.append(len(bonds))
-        atom_kinds, atom_rows = np.unique(np.array(atoms, dtype=np.int64), return_inverse=True)
+        codes = np.array(atoms, dtype=np.int64)
+        _tell_hands(molecules, codes, np.array(atom_start))
+        atom_kinds, atom_rows = np.unique(codes, return_inverse=True)
         bond_kinds, bond_rows = np.unique(np.array(bonds, dtype=np.int64), return_inverse=True)
         return cls(
             atom_rows.astype(np.int32),
@@ -120,6 +122,17 @@ def room_for(n: int) -> int:
     """
     step = 1 << max((max(n, 8) - 1).bit_length() - 3, 0)
     return _round_up(max(n, 8), step)
+
+
+def _tell_hands(molecules: Molecules, codes: Codes, start: Codes) -> None:
+    """Add R and S to the codes of all molecules' stereo centres, in place."""
+    places = centres(codes)
+    owner = np.searchsorted(start, places, "right") - 1
+    rows, first = np.unique(owner, return_index=True)
+    of_row = dict(zip(rows.tolist(), np.split(places, first[1:]), strict=True)) if len(rows) else {}
+    for row, mol in enumerate(molecules.mols() if of_row else ()):
+        if row in of_row:
+            codes[of_row[row]] += hands(mol, (of_row[row] - start[row]).tolist())
 
 
 def _even(found: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
