@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -19,9 +19,11 @@ class MolGraphConfig(Config):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of units dropped in training, in the feed-forward part."""
     prints: int = Field(default=64, ge=0)
-    """Width to which counts of substructures (Morgan, radius 2) are projected beside the graph, by every second network
-    alone; 0 leaves them out. They help where small changes matter (ligands of one protein) and harm where molecules of
-    other kinds are asked for (solubility): so there are two kinds of network, weighed on validation molecules."""
+    """Width to which counts of substructures (Morgan, radius 2) are projected beside the graph; 0 leaves them out. They
+    help where small changes matter (ligands of one protein) and harm where molecules of other kinds are asked for
+    (solubility): so there are two kinds of network, weighed on validation molecules."""
+    prints_for: Literal["second", "all"] = "second"
+    """Which networks see the counts: every second one, or all."""
     prints_dropout: float = Field(default=0.5, ge=0, lt=1)
     """Share of the counts dropped in training: there are more of them than most data sets have molecules."""
     members: int = Field(default=2, ge=1, le=20)
@@ -45,4 +47,4 @@ class MolGraphConfig(Config):
         >>> [MolGraphConfig(members=3).of_member(i).prints for i in range(3)]
         [0, 64, 0]
         """
-        return self if member % 2 else self.model_copy(update={"prints": 0})
+        return self if member % 2 or self.prints_for == "all" else self.model_copy(update={"prints": 0})
