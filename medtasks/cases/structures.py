@@ -21,6 +21,8 @@ _ODD = (
 """Atoms that the standard form may change: those with a charge, but for nitro groups, azides, diazo compounds and
 quaternary ammonium, and sulfoxides (a nitro group written as N(=O)=O gets its charges from RDKit as it is read)."""
 _CHARGED = "[!+0]"
+_MAP = re.compile(r":\d+(?=\])")
+"""The map number of an atom, which says where it goes in a reaction and not what it is."""
 _ATOM = re.compile(r"\[[^\[\]]*\]|Br|Cl|[BCNOSPFIbcnosp*]")
 
 
@@ -54,7 +56,7 @@ class Standard:
 
 
 def read_smiles(text: str, standard: Standard) -> Mol:
-    """Read one SMILES and bring it to its standard form.
+    """Read one SMILES and bring it to its standard form; map numbers of atoms are no part of the molecule.
 
     Raises
     ------
@@ -71,6 +73,8 @@ def read_smiles(text: str, standard: Standard) -> Mol:
     ...
     medtasks.cases.structures.StructureError: the SMILES holds white space
     """
+    if ":" in text:  # also an aromatic bond; before RDKit reads it, which takes mapped atoms for different ones
+        text = _MAP.sub("", text)
     check_text(text, standard)
     chem = _chem()
     mol = chem.MolFromSmiles(text)
@@ -85,7 +89,18 @@ def read_mol(mol: Mol, standard: Standard) -> Mol:
     if mol is None:
         raise StructureError("the structure cannot be read")
     _check_size(mol, standard)
+    if any(atom.GetAtomMapNum() for atom in mol.GetAtoms()):
+        mol = _without_maps(mol)
     return standardise(mol, standard) if standard.standardise else mol
+
+
+def _without_maps(mol: Mol) -> Mol:
+    """Return a copy whose atoms have no map numbers, nor mirror images that were due to these alone."""
+    found = _chem().Mol(mol)
+    for atom in found.GetAtoms():
+        atom.SetAtomMapNum(0)
+    _chem().AssignStereochemistry(found, cleanIt=True, force=True)
+    return found
 
 
 def check_text(text: str, standard: Standard) -> None:
@@ -168,12 +183,27 @@ def smiles(mol: Mol) -> str:
 
 
 def scaffold(mol: Mol) -> str:
-    """Return the SMILES of a molecule's Bemis-Murcko scaffold (doi:10.1021/jm9602928), or of itself without rings."""
+    """Return the SMILES of a molecule's Bemis-Murcko scaffold (doi:10.1021/jm9602928), or of itself without rings.
+
+    Isotopes and mirror images have one scaffold.
+
+    >>> scaffold(read_smiles("[2H]C([2H])O", Standard())), scaffold(read_smiles("CC1[13CH2]C1", Standard()))
+    ('CO', 'C1CC1')
+    """
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
+    if any(atom.GetIsotope() for atom in mol.GetAtoms()):
+        mol = _without_isotopes(mol)
     ringed = mol.GetRingInfo().NumRings() > 0
-    # Without stereochemistry: enantiomers have one scaffold.
     return str(_chem().MolToSmiles(MurckoScaffold.GetScaffoldForMol(mol) if ringed else mol, isomericSmiles=False))
+
+
+def _without_isotopes(mol: Mol) -> Mol:
+    """Return a copy of the common isotopes, in which deuterium is a hydrogen like others."""
+    found = _chem().Mol(mol)
+    for atom in found.GetAtoms():
+        atom.SetIsotope(0)
+    return _chem().RemoveHs(found)
 
 
 def version() -> str:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medtasks.activity import splitting
 from medtasks.activity.options import ActivityOptions
 from medtasks.activity.sources import read
+from medtasks.cases import Molecules
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, MedtasksError, UsageError
 from medtasks.model import Context, checked
@@ -47,6 +49,14 @@ def test_repeated_molecules_are_joined_and_contradictions_named() -> None:
     assert "2 rows repeat" in joined
     assert "1 molecules" in contradiction
     assert data.origin.remarks == (("c", "its measurements contradict each other"),)
+
+
+def test_a_molecule_written_with_atom_maps_is_joined_with_itself() -> None:
+    table = pd.DataFrame({"smiles": ["CC(C)Cc1ccccc1", "[CH3:1][CH:2]([CH3:3])Cc1cccc[cH:9]1"], "target": [5.0, 5.2]})
+    data = dataset(table)
+    assert data.targets[:, 0].tolist() == pytest.approx([5.1])
+    assert isinstance(data.cases, Molecules)
+    assert splitting.groups(data.cases, "scaffold").tolist() == ["c1ccccc1"]
 
 
 def test_the_test_part_of_a_given_split_is_left_as_it_is() -> None:
