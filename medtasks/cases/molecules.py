@@ -241,6 +241,8 @@ def _given(value: Any, standard: Standard) -> Mol:
     """Take what is no text: a molecule, or nothing."""
     if hasattr(value, "GetNumHeavyAtoms"):
         return read_mol(value, standard)
+    if isinstance(value, StructureError):  # of a record that could not be read
+        raise StructureError(str(value))
     if value is None or value is pd.NA or value != value:
         raise StructureError("the row has no structure")
     raise StructureError(f"the structure is a {type(value).__name__}, neither SMILES nor a molecule")

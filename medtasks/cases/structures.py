@@ -221,13 +221,20 @@ def _check_size(mol: Mol, standard: Standard) -> None:
         raise StructureError(f"the molecule has {heavy} heavy atoms, more than {standard.max_atoms}")
 
 
+def block_fault(block: str) -> StructureError:
+    """Say why RDKit refused the molblock of an SD file: how it is written, or the chemistry."""
+    mol = _chem().MolFromMolBlock(block, sanitize=False, removeHs=False)
+    return StructureError("the record cannot be read" if mol is None else _problem(mol))
+
+
 def _fault(text: str) -> str:
     """Say why RDKit refused a SMILES: its grammar, or the chemistry."""
-    chem = _chem()
-    mol = chem.MolFromSmiles(text, sanitize=False)
-    if mol is None:
-        return "the SMILES cannot be parsed"
-    problems = chem.DetectChemistryProblems(mol)
+    mol = _chem().MolFromSmiles(text, sanitize=False)
+    return "the SMILES cannot be parsed" if mol is None else _problem(mol)
+
+
+def _problem(mol: Mol) -> str:
+    problems = _chem().DetectChemistryProblems(mol)
     kind = problems[0].GetType() if problems else ""
     return {
         "AtomValenceException": "an atom has an impossible valence",
