@@ -174,7 +174,7 @@ class Molecules(Cases):
         cls, piece: pd.DataFrame, schema: Schema, *, tick: Callable[[int], None] | None = None
     ) -> Reading[Self]:
         """Read one of the `pieces`; ``tick`` is told the place of each row before it is parsed."""
-        standard, ids = Standard(**schema["standard"]), piece[NAME].tolist()
+        standard, ids = Standard.of(schema["standard"]), piece[NAME].tolist()
         found = list(_read(piece[STRUCTURE], standard, tick))
         errors = tuple(item if isinstance(item, str) else None for item in found)
         rows = [row for row, error in enumerate(errors) if error is None]

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from medtasks.cases import structures
 from medtasks.cases.structures import (
     Standard,
     StructureError,
@@ -169,3 +170,32 @@ def test_a_molecule_with_atom_maps_is_the_same_molecule(mapped: str, plain: str,
 )
 def test_isotopes_and_mirror_images_have_one_scaffold(text: str, same: str) -> None:
     assert scaffold(read_smiles(text, PLAIN)) == same
+
+
+@pytest.mark.parametrize(
+    ("text", "parent", "before"),
+    [
+        ("CC(=O)Oc1ccccc1C(=O)O.OC(=O)CC(O)(CC(=O)O)C(=O)O", "CC(=O)Oc1ccccc1C(=O)O", "O=C(O)CC(O)(CC(=O)O)C(=O)O"),
+        ("C[NH3+].[O-]C(=O)[C@H](O)[C@@H](O)C(=O)O", "CN", "O=C(O)[C@H](O)[C@@H](O)C(=O)O"),
+        ("CCc1ccccc1.CN.[Na+].[O-]C(=O)C(F)(F)F", "CCc1ccccc1", "CCc1ccccc1"),
+        ("OC(=O)CC(O)(CC(=O)O)C(=O)[O-].[Na+]", "O=C(O)CC(O)(CC(=O)O)C(=O)O", "O=C(O)CC(O)(CC(=O)O)C(=O)O"),
+        ("OC(=O)CCC(=O)O.NC(CO)(CO)CO", "NC(CO)(CO)CO", "NC(CO)(CO)CO"),  # nothing but counter-ions: the largest
+    ],
+)
+def test_counter_ions_give_way_to_what_they_are_a_salt_of(text: str, parent: str, before: str) -> None:
+    from rdkit import Chem
+
+    stored = {key: value for key, value in PLAIN.as_json().items() if key != "counter_ions"}
+    with quiet():
+        mol = read_smiles(text, PLAIN)
+        assert smiles(mol) == parent
+        assert mol.GetRingInfo().NumRings() == Chem.MolFromSmiles(parent).GetRingInfo().NumRings()
+        assert smiles(read_smiles(text, Standard.of(stored))) == before  # as bundles that are older read it
+    assert Standard.of(PLAIN.as_json()) == PLAIN
+
+
+def test_counter_ions_are_named_in_their_canonical_form() -> None:
+    from rdkit import Chem
+
+    for text in structures._COUNTER_IONS:
+        assert Chem.MolToSmiles(Chem.MolFromSmiles(text), isomericSmiles=False) == text
