@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medtasks import auditing, bundle, document, pipeline, record, registry, subgroups
+from medtasks import auditing, bundle, document, overlap, pipeline, record, registry, subgroups
 from medtasks.cases import Cases, Source
 from medtasks.comparing import compare as compare  # a public function of its own module
 from medtasks.dataset import Dataset
@@ -186,7 +186,8 @@ def evaluate(
 ) -> Evaluated:
     """Judge a predictor, and the baseline of its bundle, on data that are new to them.
 
-    Of data with a split of their own the test part is used.
+    Of data with a split of their own the test part is used. Molecules that stand in the training data, where the bundle
+    names these, are counted, and the others judged by themselves too: ``summary["in_training"]``.
 
     Parameters
     ----------
@@ -215,22 +216,8 @@ def evaluate(
     context = Context(seed, device, progress or Progress())
     answers = predictor.answer(dataset.cases, context=context)
     evaluation = task.evaluate(dataset, answers, seed)
-    floor = predictor.baseline
-    baseline = task.evaluate(dataset, floor.answer(dataset.cases, context=context), seed) if floor else None
-    validity = _drift(predictor, answers)
-    summary = {
-        "task": task.name,
-        "model": predictor.model_id,
-        "data": name_of(data),
-        **evaluation.as_json(),
-        "baseline": baseline.as_json()["metrics"] if baseline else {},
-        "validity": validity.as_json() if validity else None,
-        "bundle": place,
-        "report": None,
-        "device": context.used.get("device", "cpu"),
-        "seconds": round(time.time() - start, 1),
-        "seed": seed,
-    }
+    floor = predictor.baseline.answer(dataset.cases, context=context) if predictor.baseline else None
+    baseline = task.evaluate(dataset, floor, seed) if floor is not None else None
     judged = Judged(
         dataset,
         answers,
@@ -238,11 +225,26 @@ def evaluate(
         predictor.decision,
         baseline,
         _explainer(predictor, dataset.cases, context),
-        validity=validity,
+        validity=_drift(predictor, answers),
         subgroups=tuple(subgroups.measure(task, dataset, answers, chosen, seed)),
     )
+    found = overlap.find(task, predictor.trust, judged, floor, seed)
+    summary = {
+        "task": task.name,
+        "model": predictor.model_id,
+        "data": name_of(data),
+        **evaluation.as_json(),
+        "baseline": baseline.as_json()["metrics"] if baseline else {},
+        "in_training": found.as_json() if found else None,
+        "validity": judged.validity.as_json() if judged.validity else None,
+        "bundle": place,
+        "report": None,
+        "device": context.used.get("device", "cpu"),
+        "seconds": round(time.time() - start, 1),
+        "seed": seed,
+    }
     if out is not None:
-        summary["report"] = str(_write(Path(out), predictor, judged, summary))
+        summary["report"] = str(_write(Path(out), predictor, judged, found, summary))
     return Evaluated(evaluation, baseline, answers, summary)
 
 
@@ -360,9 +362,11 @@ def _explainer(predictor: Predictor, cases: Cases, context: Context) -> Any:
     return lambda rows, targets: predictor.explain_rows(cases.take(rows), targets, context=context)
 
 
-def _write(folder: Path, predictor: Predictor, judged: Judged, summary: dict[str, Any]) -> Path:
+def _write(
+    folder: Path, predictor: Predictor, judged: Judged, found: overlap.Overlap | None, summary: dict[str, Any]
+) -> Path:
     parts = {"evaluated": predictor.task.counts(judged.data)}
-    page = document.Page(predictor.task, predictor, judged.data, parts, 1, judged, judged.data)
+    page = document.Page(predictor.task, predictor, judged.data, parts, 1, judged, judged.data, overlap=found)
     with bundle.replacing(folder, _EVALUATION) as fresh:
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
         bundle.write_json(fresh / "metrics.json", {**summary, "report": str(folder / "report.html")})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medtasks import auditing, fields, outcome, repeated, subgroups, trusting
+from medtasks import auditing, fields, outcome, overlap, repeated, subgroups, trusting
 from medtasks.cases import Records
 from medtasks.dataset import Dataset
 from medtasks.evaluation.splits import Fold
@@ -36,6 +36,8 @@ class Page:
     """The cases that the table of fields is about: those trained on, or those judged."""
     splits: Sequence[Fold] = ()
     """How the data were split; none of a judgement on other data, which are not audited."""
+    overlap: overlap.Overlap | None = None
+    """Of a judgement on other data, the molecules that the model was made from."""
 
     @functools.cached_property
     def results(self) -> list[Section]:
@@ -64,6 +66,7 @@ def render(page: Page, *, public: bool = False) -> str:
     """Return the report as HTML; ``public`` leaves out what shows single cases."""
     sections = [
         *page.results,
+        *overlap.section(page.overlap, page.judged, page.task.headline(page.judged.data)),
         *repeated.section(page.judged.repeated),
         *page.trust,
         *subgroups.section(page.judged.subgroups, page.task.headline(page.judged.data)),
@@ -137,6 +140,8 @@ def _how(page: Page) -> str:
         return "that the model had not seen"
     if page.dataset.digest() == page.predictor.facts["data"]["sha256"]:
         return "that the model was made from, which says nothing about new ones"
+    if page.overlap is not None and page.overlap.count:
+        return f"of data that hold {plural(page.overlap.count, 'molecule')} it was made from"
     return "of data other than those it was made from"
 
 

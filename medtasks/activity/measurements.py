@@ -24,6 +24,13 @@ CONTRADICTION = 1.0
 """Replicates further apart than this contradict each other: a factor of ten in a pIC50, twice the standard deviation
 between laboratories (Kramer et al. 2012, doi:10.1021/jm300131x, found 0.54)."""
 _QUALIFIED = re.compile(r"\s*(<=|>=|<|>|=|~|≤|≥)?\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_LOGARITHM = re.compile(
+    r"(?<![a-z])(?:p[ _-]?(?:[a-z]{2}50|k[a-z]?|mic|chembl|activity|affinity|potency)"
+    r"|(?:neg)?log(?:10)?(?:[a-z]{2}50|k[a-z])?)(?![a-z])",
+    re.IGNORECASE,
+)
+LOGARITHMS = (2.0, 12.0)
+"""Where the negative logarithms of measured affinities lie, from 10 mM to 1 pM."""
 _SIGNS = {"<": -1, "<=": -1, "≤": -1, ">": 1, ">=": 1, "≥": 1}
 
 
@@ -77,6 +84,23 @@ def is_binary(measured: Measured) -> bool:
     return bool(len(known) and np.isin(known, (0, 1)).all() and not measured.censoring.any())
 
 
+def is_logarithm(name: str) -> bool:
+    """Say whether a column's name tells that it holds (negative) logarithms already.
+
+    >>> [is_logarithm(name) for name in ("pIC50", "EGFR_pKi", "-log10(Ki)", "logEC50", "pchembl_value")]
+    [True, True, True, True, True]
+    >>> [is_logarithm(name) for name in ("IC50", "Ki (pM)", "catalogue", "potency", "pKiller")]
+    [False, False, False, False, False]
+    """
+    return _LOGARITHM.search(name) is not None
+
+
+def looks_logarithmic(measured: Measured) -> bool:
+    """Say whether every known value lies where negative logarithms do; see `LOGARITHMS`."""
+    known = measured.values[np.isfinite(measured.values)]
+    return bool(len(known) and (known >= LOGARITHMS[0]).all() and (known <= LOGARITHMS[1]).all())
+
+
 def to_p(measured: Measured, unit: str, weights: Values) -> Measured:
     """Turn concentrations into -log10 of mol/L; a bound changes its side with the sign.
 
@@ -109,8 +133,15 @@ def to_p(measured: Measured, unit: str, weights: Values) -> Measured:
 def merge(values: Values, censoring: Censoring, binary: bool) -> tuple[float, int, bool]:
     """Make one measurement of replicates, all known: its value, its censoring, and whether they contradict each other.
 
-    Numbers give the median of the exact ones; bounds that say no more than the exact ones are dropped, and of bounds
-    alone the tightest is kept. Classes that disagree give NaN.
+    Numbers give the median of the exact ones, and bounds that say no more are dropped. Of bounds alone on one side the
+    tightest is kept. Bounds on both sides give the middle where they are at most `CONTRADICTION` apart, as near as
+    replicates that agree; of a wider interval the lower bound, since a value is bounded on one side here. Classes that
+    differ, and bounds that exclude each other, give NaN.
+
+    >>> merge(np.array([5.0, 5.6]), np.array([1, -1], dtype=np.int8), False)
+    (5.3, 0, False)
+    >>> merge(np.array([5.0, 9.0]), np.array([1, -1], dtype=np.int8), False)
+    (5.0, 1, False)
     """
     if binary:
         agree = bool((values == values[0]).all())
@@ -118,9 +149,15 @@ def merge(values: Values, censoring: Censoring, binary: bool) -> tuple[float, in
     exact = values[censoring == 0]
     above, below = values[censoring > 0], values[censoring < 0]
     if not len(exact):
-        if len(above) and len(below):
-            return float("nan"), 0, True
-        return (float(above.max()), 1, False) if len(above) else (float(below.min()), -1, False)
+        return _between(float(above.max(initial=-np.inf)), float(below.min(initial=np.inf)))
     middle = float(np.median(exact))
     broken = bool((above > middle).any() or (below < middle).any())
     return middle, 0, broken or float(np.ptp(exact)) > CONTRADICTION
+
+
+def _between(low: float, high: float) -> tuple[float, int, bool]:
+    if low > high:
+        return float("nan"), 0, True
+    if high - low <= CONTRADICTION:
+        return (low + high) / 2, 0, False
+    return (low, 1, False) if np.isfinite(low) else (high, -1, False)

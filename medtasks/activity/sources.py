@@ -12,7 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.activity.measurements import CONTRADICTION, POWERS, Measured, is_binary, merge, read_column, to_p
+from medtasks.activity.measurements import (
+    CONTRADICTION,
+    LOGARITHMS,
+    POWERS,
+    Measured,
+    is_binary,
+    is_logarithm,
+    looks_logarithmic,
+    merge,
+    read_column,
+    to_p,
+)
 from medtasks.activity.options import ActivityOptions
 from medtasks.activity.splitting import read_times
 from medtasks.cases import Molecules, Source
@@ -23,6 +34,7 @@ from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.splits import read_split
 from medtasks.model import Context
+from medtasks.words import plural
 
 TARGETS = ("target", "activity", "label", "y")
 """Names (lower case) by which a column of measurements is known."""
@@ -61,14 +73,13 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     if options.within:
         cohorts_in(table.head(0), options.within, where)  # told before structures are read, which takes long
     found = _read_structures(table[columns.smiles], options, context)
-    measured = _measure(table, columns, options, found, where)
-    reasons = [
-        next((item for item in (structure if isinstance(structure, str) else None, *told) if item), None)
-        for structure, *told in zip(found, *(_reasons(name, one) for name, one in measured.items()), strict=True)
-    ]
+    measured, notes = _measure(table, columns, options, found, where)
+    reasons, remarks = _faults(found, measured)
+    if remarks:
+        notes.append(
+            f"{plural(len(remarks), 'measurement')} cannot be read: missing, while their rows' other targets stay."
+        )
     values = np.column_stack([one.values for one in measured.values()])
-    blank = np.asarray(np.isnan(values).all(axis=1))
-    reasons = [reason or ("the row has no measurement" if blank[i] else None) for i, reason in enumerate(reasons)]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
     if not len(rows):
@@ -90,7 +101,7 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
         groups=_groups(table, columns.group, where, rows),
         split=read_split(table[columns.split], where)[rows] if columns.split else None,
         extra=extra,
-        origin=Origin(where, invalid=invalid),
+        origin=Origin(where, invalid=invalid, remarks=tuple(remarks), notes=tuple(notes)),
     )
     return join_replicates(dataset)
 
@@ -112,11 +123,17 @@ def join_replicates(dataset: Dataset) -> Dataset:
     censoring = dataset.bounds
     targets, bounds, disputed = _join(dataset, censoring, groups)
     joined = dataset.take(np.array([rows[0] for rows in groups], dtype=np.int64))
-    notes = [f"{len(dataset) - len(groups)} rows repeat a molecule and were joined with it (the median of its values)."]
+    known = np.flatnonzero(~np.isnan(targets).all(axis=1))
+    notes = [
+        f"{len(dataset) - len(groups)} rows repeat a molecule and were joined with it (the median of its values; of "
+        "bounds alone the tightest)."
+    ]
     if disputed:
+        gone = f", {len(joined) - len(known)} of them with nothing else measured" if len(known) < len(joined) else ""
         notes.append(
-            f"{len(disputed)} molecules have measurements that contradict each other: classes that differ, which are "
-            f"left out, or numbers more than {CONTRADICTION:g} apart, of which the median is taken."
+            f"{len(disputed)} molecules have measurements that contradict each other: classes that differ or bounds "
+            f"that exclude each other, which are left out{gone}, or numbers more than {CONTRADICTION:g} apart or "
+            "beyond a bound, of which the median is taken."
         )
     joined = replace(
         joined,
@@ -125,10 +142,12 @@ def join_replicates(dataset: Dataset) -> Dataset:
         origin=replace(
             joined.origin,
             notes=(*joined.origin.notes, *notes),
-            remarks=tuple((name, "its measurements contradict each other") for name in disputed),
+            remarks=(
+                *joined.origin.remarks,
+                *((name, "its measurements contradict each other") for name in disputed),
+            ),
         ),
     )
-    known = np.flatnonzero(~np.isnan(joined.targets).all(axis=1))
     return joined.take(known) if len(known) < len(joined) else joined
 
 
@@ -159,6 +178,11 @@ def _columns(table: pd.DataFrame, options: ActivityOptions, where: str) -> _Colu
     names = list(table.columns)
     if options.split_by == "time" and options.time is None:
         raise UsageError("no column of times is named", hint="name it with --time, or choose another --split-by")
+    if options.split_by != "time" and options.time is not None:
+        raise UsageError(
+            f"--time {options.time} orders molecules only to split by time, and --split-by is {options.split_by}",
+            hint="add --split-by time, or leave out --time",
+        )
     asked = (options.smiles, *options.target, options.id, options.group, options.split, options.time)
     for named in filter(None, asked):
         if named not in names:
@@ -210,7 +234,8 @@ def _written(structures: pd.Series, cases: Molecules) -> npt.NDArray[np.float64]
 
 def _measure(
     table: pd.DataFrame, columns: _Columns, options: ActivityOptions, found: Sequence[bytes | str], where: str
-) -> dict[str, Measured]:
+) -> tuple[dict[str, Measured], list[str]]:
+    """Return the measurements of each target by its name, and what a reader should know of them."""
     weights = np.full(len(table), np.nan)
     if options.unit is not None and options.unit not in POWERS:
         from rdkit import Chem
@@ -218,7 +243,13 @@ def _measure(
 
         weights = np.array([MolWt(Chem.Mol(item)) if isinstance(item, bytes) else 1.0 for item in found])
     measured: dict[str, Measured] = {}
+    notes = []
     for name in columns.targets:
+        if options.unit is not None and is_logarithm(name):
+            raise UsageError(
+                f"--unit {options.unit}: the column {name!r} is named as logarithms, not as concentrations",
+                hint="leave out --unit to predict it as it is, or name a column of concentrations with --target",
+            )
         one = read_column(table[name])
         if not np.isfinite(one.values).any():
             raise DataError(
@@ -226,14 +257,33 @@ def _measure(
                 hint="numbers are expected, also as >10 or <5, or words such as active and inactive",
             )
         if options.unit is not None:
+            if options.unit == "nM" and looks_logarithmic(one):
+                notes.append(
+                    f"All values of {name} lie between {LOGARITHMS[0]:g} and {LOGARITHMS[1]:g}, as negative logarithms "
+                    "do: make sure that they are nM."
+                )
             measured[f"p{name}"] = to_p(one, options.unit, weights)
         else:
             measured[name] = one
-    return measured
+    return measured, notes
 
 
-def _reasons(name: str, measured: Measured) -> list[str | None]:
-    return [error and f"column {name!r} {error}" for error in measured.errors]
+def _faults(
+    found: Sequence[bytes | str], measured: dict[str, Measured]
+) -> tuple[list[str | None], list[tuple[str, str]]]:
+    """Return why each row cannot be used, or None, and remarks on rows of which some targets cannot be read."""
+    reasons: list[str | None] = []
+    remarks = []
+    for row, structure in enumerate(found):
+        told = [f"column {name!r} {one.errors[row]}" for name, one in measured.items() if one.errors[row]]
+        if isinstance(structure, str):
+            reasons.append(structure)
+        elif not any(np.isfinite(one.values[row]) for one in measured.values()):
+            reasons.append(told[0] if told else "the row has no measurement")
+        else:
+            reasons.append(None)
+            remarks += [(f"row {row + 1}", f"{text}, and counts as missing") for text in told]
+    return reasons, remarks
 
 
 def _kinds(

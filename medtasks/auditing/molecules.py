@@ -99,8 +99,8 @@ def conflicts(subject: Subject, sets: Sets) -> list[Finding]:
         Finding(
             "warning",
             "contradictions",
-            f"{plural(len(names), 'molecule')} with measurements that contradict each other (classes that differ, or "
-            "numbers more than ten-fold apart)",
+            f"{plural(len(names), 'molecule')} with measurements that contradict each other (classes that differ, "
+            "bounds that exclude each other, or numbers more than ten-fold apart)",
             "look at the assays: leave out the measurements that do not belong together, or mend their units",
             len(names),
             names,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import io
 import itertools
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 
-from medtasks.cases.structures import quiet
+from medtasks.cases.structures import Mol, block_fault, quiet
 from medtasks.cases.tables import is_table, iterate_table, suffix_of
 from medtasks.errors import DataError
 
@@ -22,6 +24,11 @@ NAMES = ("id", NAME)
 USUAL = ("smiles", "canonical_smiles", "isomeric_smiles", "smi", "structure", "mol")
 """Names (lower case) by which a column of structures is known, the likeliest first."""
 _SMI, _SDF = (".smi", ".smiles", ".ism"), (".sdf", ".sd")
+_EXTENSION = re.compile(r"\|[^|]*\|(?=\s|$)")
+"""What CXSMILES write between a structure and its name."""
+_PROPERTY = re.compile(r"^>.*<.*>", re.MULTILINE)
+_NO_ATOMS = "\n\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n"
+"""A molecule without atoms, to read by RDKit the properties that stand behind one that it refuses."""
 
 
 def is_molecules(path: Path) -> bool:
@@ -95,21 +102,52 @@ def _smiles_lines(path: Path) -> Iterator[dict[str, Any]]:
             smiles, _, name = line.strip().replace("\t", " ", 1).partition(" ")
             if number == 0 and smiles.lower() in USUAL:
                 continue
-            yield {STRUCTURE: smiles, NAME: name.strip() or None}
+            yield {STRUCTURE: smiles, NAME: _unextended(name.strip()) or None}
+
+
+def _unextended(name: str) -> str:
+    found = _EXTENSION.match(name)
+    return name[found.end() :].strip() if found else name
 
 
 def _sd_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Read molecules with their properties; RDKit tells a damaged record by None and goes on with the next."""
+    """Read molecules with their properties; of a damaged record what can be read, with its fault for the structure."""
+    with quiet(), _open(path) as file:
+        for record in _split(file):
+            mol = _from_sd(record)
+            if mol is not None:
+                name = mol.GetProp("_Name").strip() if mol.HasProp("_Name") else ""
+                yield {NAME: name or None, **_properties(mol), STRUCTURE: mol}
+                continue
+            start = found.start() if (found := _PROPERTY.search(record)) else len(record)
+            name = record[:start].partition("\n")[0].strip()
+            about = _properties(_from_sd(_NO_ATOMS + record[start:]))
+            yield {NAME: name or None, **about, STRUCTURE: block_fault(record[:start])}
+
+
+def _split(file: IO[str]) -> Iterator[str]:
+    """Yield the records of an SD file, one by one: what stands behind one that is damaged is then read all the same."""
+    lines: list[str] = []
+    for line in file:
+        lines.append(line)
+        if line.startswith("$$$$"):
+            yield "".join(lines)
+            lines = []
+    if "".join(lines).strip():
+        yield "".join(lines)
+
+
+def _from_sd(record: str) -> Mol | None:
     from rdkit import Chem
 
-    with quiet(), gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        for mol in Chem.ForwardSDMolSupplier(file):
-            if mol is None:
-                yield {STRUCTURE: None, NAME: None}
-                continue
-            about = mol.GetPropsAsDict(includePrivate=False, includeComputed=False, autoConvertStrings=False)
-            name = mol.GetProp("_Name").strip() if mol.HasProp("_Name") else ""
-            yield {NAME: name or None, **about, STRUCTURE: mol}
+    return next(Chem.ForwardSDMolSupplier(io.BytesIO(record.encode())), None)
+
+
+def _properties(mol: Mol | None) -> dict[str, Any]:
+    if mol is None:
+        return {}
+    about: dict[str, Any] = mol.GetPropsAsDict(includePrivate=False, includeComputed=False, autoConvertStrings=False)
+    return about
 
 
 def _open(path: Path) -> IO[str]:

@@ -174,7 +174,7 @@ class Molecules(Cases):
         cls, piece: pd.DataFrame, schema: Schema, *, tick: Callable[[int], None] | None = None
     ) -> Reading[Self]:
         """Read one of the `pieces`; ``tick`` is told the place of each row before it is parsed."""
-        standard, ids = Standard(**schema["standard"]), piece[NAME].tolist()
+        standard, ids = Standard.of(schema["standard"]), piece[NAME].tolist()
         found = list(_read(piece[STRUCTURE], standard, tick))
         errors = tuple(item if isinstance(item, str) else None for item in found)
         rows = [row for row, error in enumerate(errors) if error is None]
@@ -241,6 +241,8 @@ def _given(value: Any, standard: Standard) -> Mol:
     """Take what is no text: a molecule, or nothing."""
     if hasattr(value, "GetNumHeavyAtoms"):
         return read_mol(value, standard)
+    if isinstance(value, StructureError):  # of a record that could not be read
+        raise StructureError(str(value))
     if value is None or value is pd.NA or value != value:
         raise StructureError("the row has no structure")
     raise StructureError(f"the structure is a {type(value).__name__}, neither SMILES nor a molecule")

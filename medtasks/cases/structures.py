@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +22,31 @@ _ODD = (
 """Atoms that the standard form may change: those with a charge, but for nitro groups, azides, diazo compounds and
 quaternary ammonium, and sulfoxides (a nitro group written as N(=O)=O gets its charges from RDKit as it is read)."""
 _CHARGED = "[!+0]"
+_MAP = re.compile(r":\d+(?=\])")
+"""The map number of an atom, which says where it goes in a reaction and not what it is."""
+_COUNTER_IONS = frozenset(
+    {
+        "O=C(O)CC(O)(CC(=O)O)C(=O)O",  # citric acid
+        "O=C(O)C(O)C(O)C(=O)O",  # tartaric
+        "O=C(O)c1cc2ccccc2c(Cc2c(O)c(C(=O)O)cc3ccccc23)c1O",  # pamoic
+        "O=C(O)c1ccc2ccccc2c1O",  # 1-hydroxy-2-naphthoic (xinafoate)
+        "O=C(O)C=CC(=O)O",  # maleic, fumaric
+        "O=C(O)CCC(=O)O",  # succinic
+        "O=C(O)CC(O)C(=O)O",  # malic
+        "O=C(O)C(O)C(O)C(O)C(O)CO",  # gluconic
+        "CS(=O)(=O)O",  # methanesulfonic
+        "O=S(=O)(O)c1ccccc1",  # benzenesulfonic
+        "Cc1ccc(S(=O)(=O)O)cc1",  # toluenesulfonic
+        "O=S(=O)(O)c1ccc2ccccc2c1",  # naphthalenesulfonic
+        "CC1(C)C2CCC1(CS(=O)(=O)O)C(=O)C2",  # camphorsulfonic
+        "O=C(O)C(F)(F)F",  # trifluoroacetic
+        "CNCC(O)C(O)C(O)C(O)CO",  # meglumine
+        "NC(CO)(CO)CO",  # tromethamine
+        "C1CCC(NC2CCCCC2)CC1",  # dicyclohexylamine
+    }
+)
+"""Counter-ions of medicines that can be as large as what they are a salt of (Paulekuhn et al. 2007,
+doi:10.1021/jm701032y, and those of laboratories), neutral and without stereochemistry."""
 _ATOM = re.compile(r"\[[^\[\]]*\]|Br|Cl|[BCNOSPFIbcnosp*]")
 
 
@@ -41,12 +67,19 @@ class Standard:
     tautomers : whether to take the canonical tautomer too (slow: about 50 ms a molecule)
     max_length : longest SMILES, in characters
     max_atoms : most heavy atoms
+    counter_ions : whether known counter-ions give way to any other organic fragment, however small
     """
 
     standardise: bool = True
     tautomers: bool = False
     max_length: int = 1000
     max_atoms: int = 200
+    counter_ions: bool = True
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Standard:
+        """Read back what `as_json` returned; bundles that know of no counter-ions go on without."""
+        return cls(**{"counter_ions": False, **stored})
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON."""
@@ -54,7 +87,7 @@ class Standard:
 
 
 def read_smiles(text: str, standard: Standard) -> Mol:
-    """Read one SMILES and bring it to its standard form.
+    """Read one SMILES and bring it to its standard form; map numbers of atoms are no part of the molecule.
 
     Raises
     ------
@@ -71,6 +104,8 @@ def read_smiles(text: str, standard: Standard) -> Mol:
     ...
     medtasks.cases.structures.StructureError: the SMILES holds white space
     """
+    if ":" in text:  # also an aromatic bond; before RDKit reads it, which takes mapped atoms for different ones
+        text = _MAP.sub("", text)
     check_text(text, standard)
     chem = _chem()
     mol = chem.MolFromSmiles(text)
@@ -85,7 +120,18 @@ def read_mol(mol: Mol, standard: Standard) -> Mol:
     if mol is None:
         raise StructureError("the structure cannot be read")
     _check_size(mol, standard)
+    if any(atom.GetAtomMapNum() for atom in mol.GetAtoms()):
+        mol = _without_maps(mol)
     return standardise(mol, standard) if standard.standardise else mol
+
+
+def _without_maps(mol: Mol) -> Mol:
+    """Return a copy whose atoms have no map numbers, nor mirror images that were due to these alone."""
+    found = _chem().Mol(mol)
+    for atom in found.GetAtoms():
+        atom.SetAtomMapNum(0)
+    _chem().AssignStereochemistry(found, cleanIt=True, force=True)
+    return found
 
 
 def check_text(text: str, standard: Standard) -> None:
@@ -131,6 +177,8 @@ def standardise(mol: Mol, standard: Standard, *, clean: bool = False) -> Mol:
     try:
         found = mol if clean else _clean_up(mol)
         if len(chem.GetMolFrags(found)) > 1:
+            if standard.counter_ions:
+                found = _without_counter_ions(found)
             found = tools.module.FragmentParent(found, skipStandardize=True)
         if not clean and found.HasSubstructMatch(_query(_CHARGED)):
             found = tools.uncharger.uncharge(found)
@@ -142,6 +190,17 @@ def standardise(mol: Mol, standard: Standard, *, clean: bool = False) -> Mol:
         raise StructureError(f"the molecule cannot be standardised ({type(error).__name__})") from None
     _check_size(found, standard)
     return found
+
+
+def _without_counter_ions(mol: Mol) -> Mol:
+    """Leave out known counter-ions where another organic fragment remains: of aspirin citrate, the citric acid."""
+    chem, carbon = _chem(), _query("[#6]")
+    organic = [part for part in chem.GetMolFrags(mol, asMols=True) if part.HasSubstructMatch(carbon)]
+    if len(organic) < 2:
+        return mol
+    neutral = [chem.MolToSmiles(_tools().uncharger.uncharge(part), isomericSmiles=False) for part in organic]
+    kept = [part for part, text in zip(organic, neutral, strict=True) if text not in _COUNTER_IONS]
+    return mol if len(kept) in (0, len(organic)) else functools.reduce(chem.CombineMols, kept)
 
 
 def _clean_up(mol: Mol) -> Mol:
@@ -168,12 +227,27 @@ def smiles(mol: Mol) -> str:
 
 
 def scaffold(mol: Mol) -> str:
-    """Return the SMILES of a molecule's Bemis-Murcko scaffold (doi:10.1021/jm9602928), or of itself without rings."""
+    """Return the SMILES of a molecule's Bemis-Murcko scaffold (doi:10.1021/jm9602928), or of itself without rings.
+
+    Isotopes and mirror images have one scaffold.
+
+    >>> scaffold(read_smiles("[2H]C([2H])O", Standard())), scaffold(read_smiles("CC1[13CH2]C1", Standard()))
+    ('CO', 'C1CC1')
+    """
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
+    if any(atom.GetIsotope() for atom in mol.GetAtoms()):
+        mol = _without_isotopes(mol)
     ringed = mol.GetRingInfo().NumRings() > 0
-    # Without stereochemistry: enantiomers have one scaffold.
     return str(_chem().MolToSmiles(MurckoScaffold.GetScaffoldForMol(mol) if ringed else mol, isomericSmiles=False))
+
+
+def _without_isotopes(mol: Mol) -> Mol:
+    """Return a copy of the common isotopes, in which deuterium is a hydrogen like others."""
+    found = _chem().Mol(mol)
+    for atom in found.GetAtoms():
+        atom.SetIsotope(0)
+    return _chem().RemoveHs(found)
 
 
 def version() -> str:
@@ -191,13 +265,20 @@ def _check_size(mol: Mol, standard: Standard) -> None:
         raise StructureError(f"the molecule has {heavy} heavy atoms, more than {standard.max_atoms}")
 
 
+def block_fault(block: str) -> StructureError:
+    """Say why RDKit refused the molblock of an SD file: how it is written, or the chemistry."""
+    mol = _chem().MolFromMolBlock(block, sanitize=False, removeHs=False)
+    return StructureError("the record cannot be read" if mol is None else _problem(mol))
+
+
 def _fault(text: str) -> str:
     """Say why RDKit refused a SMILES: its grammar, or the chemistry."""
-    chem = _chem()
-    mol = chem.MolFromSmiles(text, sanitize=False)
-    if mol is None:
-        return "the SMILES cannot be parsed"
-    problems = chem.DetectChemistryProblems(mol)
+    mol = _chem().MolFromSmiles(text, sanitize=False)
+    return "the SMILES cannot be parsed" if mol is None else _problem(mol)
+
+
+def _problem(mol: Mol) -> str:
+    problems = _chem().DetectChemistryProblems(mol)
     kind = problems[0].GetType() if problems else ""
     return {
         "AtomValenceException": "an atom has an impossible valence",

@@ -44,6 +44,7 @@ def evaluate(
         return
     typer.echo(f"{summary['model']} on {summary['data']}: {summary['n']} cases judged")
     output.measures(summary["metrics"], summary["baseline"])
+    output.in_training(summary["in_training"], summary["n"])
     output.validity(summary["validity"])
     if summary["report"]:
         typer.echo(f"report: {summary['report']}")

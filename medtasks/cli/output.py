@@ -64,6 +64,21 @@ def validity(found: Mapping[str, Any] | None) -> None:
         )
 
 
+def in_training(found: Mapping[str, Any] | None, n: int) -> None:
+    """Warn where molecules judged stand in the training data, and print the measures without them."""
+    if found is None or not found["n"]:
+        return
+    from medtasks.overlap import told
+
+    text, without = told(found["n"], n, found["whole"]), found["without"]
+    if without is None:
+        note(f"note: {text}: these measures say nothing of new molecules.")
+        return
+    note(f"note: {text}.")
+    typer.echo(f"without them: {without['n']} cases judged")
+    measures(without["metrics"], without["baseline"])
+
+
 def progress() -> Progress:
     """Return bars on stderr, or silence where stderr is no terminal."""
     from medtasks.model import Progress

@@ -80,11 +80,12 @@ def auroc(positive: npt.NDArray[np.bool_], scores: Values, weights: Weights) -> 
 
 
 def auprc(positive: npt.NDArray[np.bool_], scores: Values, weights: Weights) -> Values:
-    """Average precision: the area under the precision-recall curve without interpolation."""
+    """Average precision: the area under the precision-recall curve without interpolation; NaN of one class only."""
     tp, fp = _ranked(positive, scores, weights)
     hits, drawn = np.cumsum(tp, axis=1), np.cumsum(tp + fp, axis=1)
     precision = np.divide(hits, drawn, out=np.zeros_like(hits), where=drawn > 0)
-    return _ratio((tp * precision).sum(axis=1), tp.sum(axis=1))
+    found = _ratio((tp * precision).sum(axis=1), tp.sum(axis=1))
+    return np.where(fp.sum(axis=1) > 0, found, np.nan)  # of positives alone it would be 1, whatever the scores
 
 
 def matthews(positive: npt.NDArray[np.bool_], decided: npt.NDArray[np.bool_], weights: Weights) -> Values:

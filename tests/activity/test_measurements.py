@@ -73,6 +73,10 @@ def test_a_concentration_of_zero_is_an_error_of_its_row() -> None:
         ([4.0, 5.0], [1, 1], False, (5.0, 1, False)),
         ([6.0, 5.0], [0, 1], False, (6.0, 0, False)),
         ([6.0, 7.0], [0, 1], False, (6.0, 0, True)),
+        ([5.0, 5.6], [1, -1], False, (5.3, 0, False)),
+        ([4.0, 5.0, 5.6, 9.0], [1, 1, -1, -1], False, (5.3, 0, False)),
+        ([5.0, 5.0], [-1, 1], False, (5.0, 0, False)),
+        ([5.0, 9.0], [1, -1], False, (5.0, 1, False)),  # from 5 to 9: "at least 5" is what one row can say
         ([1.0, 1.0], [0, 0], True, (1.0, 0, False)),
     ],
 )
@@ -86,6 +90,7 @@ def test_replicates_are_joined(
 def test_classes_and_bounds_that_differ_give_nothing() -> None:
     assert np.isnan(merge(np.array([0.0, 1.0]), np.zeros(2, dtype=np.int8), True)[0])
     assert np.isnan(merge(np.array([4.0, 6.0]), np.array([-1, 1], dtype=np.int8), False)[0])
+    assert merge(np.array([4.0, 6.0]), np.array([-1, 1], dtype=np.int8), False)[2]
 
 
 def test_units_are_read_as_people_write_them() -> None:

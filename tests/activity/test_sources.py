@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medtasks.activity import splitting
 from medtasks.activity.options import ActivityOptions
 from medtasks.activity.sources import read
+from medtasks.cases import Molecules
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, MedtasksError, UsageError
 from medtasks.model import Context, checked
@@ -47,6 +49,57 @@ def test_repeated_molecules_are_joined_and_contradictions_named() -> None:
     assert "2 rows repeat" in joined
     assert "1 molecules" in contradiction
     assert data.origin.remarks == (("c", "its measurements contradict each other"),)
+
+
+def test_a_molecule_written_with_atom_maps_is_joined_with_itself() -> None:
+    table = pd.DataFrame({"smiles": ["CC(C)Cc1ccccc1", "[CH3:1][CH:2]([CH3:3])Cc1cccc[cH:9]1"], "target": [5.0, 5.2]})
+    data = dataset(table)
+    assert data.targets[:, 0].tolist() == pytest.approx([5.1])
+    assert isinstance(data.cases, Molecules)
+    assert splitting.groups(data.cases, "scaffold").tolist() == ["c1ccccc1"]
+
+
+def test_bounds_that_agree_are_no_contradiction_and_those_that_do_not_are_said_to_be_left_out() -> None:
+    data = dataset(pd.DataFrame({"smiles": ["CCO", "OCC", "CCN"], "target": [">5", "<9", "4"]}))
+    assert data.targets[:, 0].tolist() == [5, 4]
+    assert data.bounds[:, 0].tolist() == [1, 0]
+    assert data.origin.remarks == ()
+    assert not any("contradict" in note for note in data.origin.notes)
+    data = dataset(pd.DataFrame({"smiles": ["CCO", "OCC", "CCN"], "target": [">5", "<4", "4"]}))
+    assert data.targets[:, 0].tolist() == [4]
+    assert "bounds that exclude each other, which are left out, 1 of them" in data.origin.notes[-1]
+
+
+def test_a_cell_that_cannot_be_read_costs_its_own_target_only() -> None:
+    table = {"smiles": ["CCO", "CCN", "CCC", "OCC"], "a": ["n.d.", "5", "n.d.", "6"], "b": ["6", "5", "", "7"]}
+    data = dataset(pd.DataFrame(table), target="a,b")
+    assert np.array_equal(data.targets, [[6, 6.5], [5, 5]], equal_nan=True)
+    assert data.origin.invalid == (("row 3", "column 'a' is no measurement"),)
+    assert data.origin.remarks == (("row 1", "column 'a' is no measurement, and counts as missing"),)
+    assert "1 measurement" in data.origin.notes[0]
+    assert "n.d." not in str(data.origin)
+
+
+@pytest.mark.parametrize("name", ["pIC50", "-log(IC50)", "logKi", "pChEMBL value", "EGFR pKi"])
+def test_logarithms_are_not_taken_for_concentrations(name: str) -> None:
+    with pytest.raises(UsageError, match="named as logarithms") as told:
+        dataset(pd.DataFrame({"smiles": ["CCO", "CCN"], name: [5.0, 6.0]}), target=name, unit="nM")
+    assert "leave out --unit" in str(told.value.hint)
+
+
+def test_concentrations_that_look_like_logarithms_are_noted() -> None:
+    table = pd.DataFrame({"smiles": ["CCO", "CCN"], "IC50": [5.1, 8.2]})
+    assert "make sure that they are nM" in dataset(table, target="IC50", unit="nM").origin.notes[0]
+    assert not dataset(table, target="IC50", unit="uM").origin.notes
+    assert not dataset(table.assign(IC50=[5.1, 820]), target="IC50", unit="nM").origin.notes
+
+
+def test_times_are_asked_for_only_to_split_by_them() -> None:
+    table = pd.DataFrame({"smiles": ["CCO", "CCN"], "target": [5, 6], "year": [2001, 2002]})
+    with pytest.raises(UsageError, match="--time year") as told:
+        dataset(table, time="year")
+    assert "--split-by time" in str(told.value.hint)
+    assert dataset(table, time="year", split_by="time").extra["time"].tolist() == [2001, 2002]
 
 
 def test_the_test_part_of_a_given_split_is_left_as_it_is() -> None:

@@ -159,6 +159,49 @@ def test_what_a_model_returns_is_checked(raw: Any, error: str) -> None:
         Activity().check(raw, Outputs(("a", "b"), (), ("number", "binary")), 3)
 
 
+def test_molecules_trained_on_are_counted_and_the_others_judged_by_themselves(
+    done: Any, molecules: pd.DataFrame, tmp_path: Path, cli: Cli
+) -> None:
+    tested = molecules["name"].isin(pd.read_csv(done.folder / "predictions.csv")["id"])
+    new = medtasks.evaluate(done.bundle, molecules[tested], out=tmp_path / "new")
+    assert new.summary["in_training"] == {"n": 0, "whole": True, "without": None}
+    assert "Molecules trained on" not in (tmp_path / "new" / "report.html").read_text()
+    trained = set(medtasks.predict(done.bundle, molecules).query("similarity == 1")["id"])
+    half = molecules[tested | molecules["name"].isin(sorted(trained)[:90])]
+    found = medtasks.evaluate(done.bundle, half, out=tmp_path / "half")
+    overlap = found.summary["in_training"]
+    assert 80 <= overlap["n"] <= 90  # mirror images have one fingerprint
+    assert overlap["without"]["n"] == len(half) - overlap["n"]
+    assert overlap["without"]["metrics"]["auroc"]["value"] == pytest.approx(
+        new.summary["metrics"]["auroc"]["value"], abs=0.05
+    )
+    assert overlap["without"]["baseline"]
+    report = (tmp_path / "half" / "report.html").read_text()
+    assert f"{overlap['n']} of {len(half)} molecules judged stand in the training data" in report
+    assert f"of data that hold {overlap['n']} molecules it was made from" in report
+    half.to_csv(tmp_path / "half.csv", index=False)
+    told = cli("evaluate", done.bundle, tmp_path / "half.csv")
+    assert told.code == 0, told.err
+    assert f"note: {overlap['n']} of {len(half)} molecules judged stand in the training data." in told.err
+    assert f"without them: {overlap['without']['n']} cases judged" in told.out
+
+
+def test_of_molecules_trained_on_alone_nothing_is_left_to_judge(
+    done: Any, molecules: pd.DataFrame, tmp_path: Path, cli: Cli
+) -> None:
+    predictor = medtasks.load(done.bundle)
+    assert predictor.trust is not None
+    assert predictor.trust.known is not None
+    table = pd.DataFrame({"smiles": predictor.trust.known.names[:30], "pIC50": 5.0, "hit": "active"})
+    table.loc[::2, "hit"] = "inactive"
+    table.to_csv(tmp_path / "old.csv", index=False)
+    told = cli("evaluate", done.bundle, tmp_path / "old.csv", "-o", tmp_path / "old")
+    assert "30 of 30 molecules judged stand in the training data: these measures say nothing" in told.err
+    assert "These measures say nothing of new molecules" in (tmp_path / "old" / "report.html").read_text()
+    unnamed = medtasks.train("activity", molecules, target="pIC50", model=MODEL, name_nearest=False)
+    assert medtasks.evaluate(unnamed, molecules).summary["in_training"] is None
+
+
 def test_contradictions_are_listed_beside_the_result_and_not_in_the_bundle(
     molecules: pd.DataFrame, tmp_path: Path
 ) -> None:

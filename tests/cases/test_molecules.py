@@ -69,23 +69,53 @@ def test_smiles_files_have_names_behind_the_structure(tmp_path: Path) -> None:
     assert second.errors == ("the SMILES cannot be parsed",)
 
 
-def test_sd_files_keep_damaged_records_and_properties(tmp_path: Path) -> None:
+def sd_file() -> str:
+    """Return records that are right, of an impossible valence, of no known version, cut short, and right again."""
     from rdkit import Chem
 
-    path = tmp_path / "m.sdf"
-    with Chem.SDWriter(str(path)) as writer:
-        for name, text in (("first", "CCO"), ("second", "c1ccccc1")):
-            mol = Chem.MolFromSmiles(text)
-            mol.SetProp("_Name", name)
-            mol.SetProp("pIC50", "6.5")
-            writer.write(mol)
-    whole = path.read_text()
-    path.write_text(whole.replace("  6  6", "  x  y", 1) + whole.split("$$$$\n")[0] + "$$$$\n")
-    (reading,) = readings(path)
-    assert reading.ids == ("first", "2", "first")
-    assert reading.errors == (None, "the row has no structure", None)
+    ethanol = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).partition("\n")[2]
+    neopentane = Chem.MolToMolBlock(Chem.MolFromSmiles("CC(C)(C)(C)C", sanitize=False), kekulize=False)
+    blocks = [
+        ethanol,
+        neopentane.partition("\n")[2],
+        ethanol.replace("V2000", "VXXXX"),
+        ethanol[: len(ethanol) // 2] + "\n",
+        ethanol.replace(" O ", " Zz "),
+        ethanol,
+    ]
+    rows = [f"CPD-{i}\n{block}> <pIC50> (7)\n6.{i}\n\n$$$$\n" for i, block in enumerate(blocks)]
+    return "".join(rows)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", ["m.sdf", "m.sdf.gz"])
+def test_sd_files_keep_damaged_records_and_properties(tmp_path: Path, name: str, newline: str) -> None:
+    path = tmp_path / name
+    data = sd_file().replace("\n", newline).encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    found = readings(path)
+    assert [one for reading in found for one in reading.ids] == [f"CPD-{i}" for i in range(6)]
+    unread = "the record cannot be read"
+    assert [error for reading in found for error in reading.errors] == [
+        None, "an atom has an impossible valence", unread, unread, unread, None,
+    ]  # fmt: skip
     (table,) = parts_of(path)
-    assert table["pIC50"].tolist()[0] == "6.5"
+    assert table["pIC50"].tolist() == [f"6.{i}" for i in range(6)]
+
+
+def test_the_last_record_of_an_sd_file_needs_no_end_and_blank_lines_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "m.sdf"
+    for text in (sd_file().rstrip().removesuffix("$$$$"), sd_file() + "\n \n"):
+        path.write_text(text)
+        (table,) = parts_of(path)
+        assert table["name"].tolist() == [f"CPD-{i}" for i in range(6)]
+
+
+def test_a_cxsmiles_extension_is_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "m.smi"
+    path.write_text("CCO |$;;_R1$| ethanol\nCCN\t|^1:0|\tamine x\nCCC |c:1|\nCCF |no extension\n")
+    (table,) = parts_of(path)
+    assert table["name"].tolist() == ["ethanol", "amine x", None, "|no extension"]
 
 
 def test_rdkit_molecules_are_taken_as_they_are() -> None:

@@ -6,7 +6,18 @@ import random
 
 import pytest
 
-from medtasks.cases.structures import Standard, StructureError, is_clean, quiet, read_smiles, smiles, standardise
+from medtasks.cases import structures
+from medtasks.cases.structures import (
+    Standard,
+    StructureError,
+    is_clean,
+    quiet,
+    read_mol,
+    read_smiles,
+    scaffold,
+    smiles,
+    standardise,
+)
 
 PLAIN = Standard()
 CLEAN = ("O=[N+]([O-])c1ccccc1", "CN=[N+]=[N-]", "C[N+](C)(C)CCO", "COP(=O)(OC)OC", "CC(=O)O.NCCO", "C[Si](C)(C)C.O")
@@ -129,3 +140,62 @@ def test_r_and_s_are_those_of_the_standard_form() -> None:
     written, again = Chem.MolFromSmiles(text), Chem.Mol(mol.ToBinary())
     Chem.AssignStereochemistry(again, cleanIt=True, force=True)
     assert (hand(written), hand(mol), hand(again)) == ("R", "S", "S")
+
+
+@pytest.mark.parametrize("standard", [PLAIN, Standard(standardise=False)])
+@pytest.mark.parametrize(
+    ("mapped", "plain"),
+    [
+        ("[CH3:1][C@H:2]([CH3:3])[OH:4]", "CC(C)O"),  # no mirror image: its two methyl groups are alike
+        ("C/C([CH3:1])=C/F", "CC(C)=CF"),
+        ("[CH3:1][C@H:12](N)C(=O)O", "C[C@H](N)C(=O)O"),
+        ("[H:1][O:2][CH3:3]", "CO"),
+        ("[13CH3:1]O", "[13CH3]O"),
+        ("c1:c:c:c:c:c1", "c1ccccc1"),
+    ],
+)
+def test_a_molecule_with_atom_maps_is_the_same_molecule(mapped: str, plain: str, standard: Standard) -> None:
+    from rdkit import Chem
+
+    given = Chem.MolFromSmiles(mapped)
+    before = Chem.MolToSmiles(given)
+    assert smiles(read_smiles(mapped, standard)) == plain
+    assert smiles(read_mol(given, standard)) == plain
+    assert Chem.MolToSmiles(given) == before  # it is the caller's
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [("[2H]C([2H])([2H])O", "CO"), ("C[13CH]1CC1", "C1CC1"), ("[2H]n1cccc1", "c1cc[nH]c1"), ("C[C@H](N)O", "CC(N)O")],
+)
+def test_isotopes_and_mirror_images_have_one_scaffold(text: str, same: str) -> None:
+    assert scaffold(read_smiles(text, PLAIN)) == same
+
+
+@pytest.mark.parametrize(
+    ("text", "parent", "before"),
+    [
+        ("CC(=O)Oc1ccccc1C(=O)O.OC(=O)CC(O)(CC(=O)O)C(=O)O", "CC(=O)Oc1ccccc1C(=O)O", "O=C(O)CC(O)(CC(=O)O)C(=O)O"),
+        ("C[NH3+].[O-]C(=O)[C@H](O)[C@@H](O)C(=O)O", "CN", "O=C(O)[C@H](O)[C@@H](O)C(=O)O"),
+        ("CCc1ccccc1.CN.[Na+].[O-]C(=O)C(F)(F)F", "CCc1ccccc1", "CCc1ccccc1"),
+        ("OC(=O)CC(O)(CC(=O)O)C(=O)[O-].[Na+]", "O=C(O)CC(O)(CC(=O)O)C(=O)O", "O=C(O)CC(O)(CC(=O)O)C(=O)O"),
+        ("OC(=O)CCC(=O)O.NC(CO)(CO)CO", "NC(CO)(CO)CO", "NC(CO)(CO)CO"),  # nothing but counter-ions: the largest
+    ],
+)
+def test_counter_ions_give_way_to_what_they_are_a_salt_of(text: str, parent: str, before: str) -> None:
+    from rdkit import Chem
+
+    stored = {key: value for key, value in PLAIN.as_json().items() if key != "counter_ions"}
+    with quiet():
+        mol = read_smiles(text, PLAIN)
+        assert smiles(mol) == parent
+        assert mol.GetRingInfo().NumRings() == Chem.MolFromSmiles(parent).GetRingInfo().NumRings()
+        assert smiles(read_smiles(text, Standard.of(stored))) == before  # as bundles that are older read it
+    assert Standard.of(PLAIN.as_json()) == PLAIN
+
+
+def test_counter_ions_are_named_in_their_canonical_form() -> None:
+    from rdkit import Chem
+
+    for text in structures._COUNTER_IONS:
+        assert Chem.MolToSmiles(Chem.MolFromSmiles(text), isomericSmiles=False) == text

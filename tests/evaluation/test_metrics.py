@@ -141,3 +141,13 @@ def test_confusion_has_the_truth_in_rows() -> None:
     targets, decided = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0])
     assert confusion(targets, decided, 3).tolist() == reference.confusion_matrix(targets, decided).tolist()
     assert confusion(targets, decided, 4).shape == (4, 4)
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_of_one_class_neither_ranking_is_measured(positive: bool) -> None:
+    truth, scores, weights = np.full(4, positive), np.array([0.9, 0.8, 0.7, 0.1]), np.ones((2, 4))
+    assert np.isnan(auprc(truth, scores, weights)).all()
+    assert np.isnan(auroc(truth, scores, weights)).all()
+    mixed = np.array([True, True, True, False])  # of the second draw's weights only positives are left
+    found = auprc(mixed, scores, np.array([[1.0, 1, 1, 1], [1, 1, 1, 0]]))
+    assert np.isnan(found).tolist() == [False, True]
