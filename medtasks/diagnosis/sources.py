@@ -13,7 +13,7 @@ import pandas as pd
 
 from medtasks.cases import Images, Records, Schema, Source
 from medtasks.cases.columns import clean, cohorts_in, column, names_in
-from medtasks.cases.image_files import FLOATING, ImageError, Range
+from medtasks.cases.image_files import FLOATING, WINDOWLESS, ImageError, Range
 from medtasks.cases.image_places import find_images, manifest_paths
 from medtasks.cases.images import (
     ImageFacts,
@@ -238,8 +238,10 @@ def _images(
 def scaling_notes(bits: Sequence[int], within: Range | None) -> list[str]:
     """Say how images of more than 8 bits were scaled, which a file does not say by itself."""
     deep, floating = [n for n in bits if 0 < n < FLOATING], sum(n == FLOATING for n in bits)
+    windowless = sum(n == WINDOWLESS for n in bits)
     if within is not None:
-        return [f"Images of more than 8 bits are scaled from {within[0]:g} (black) to {within[1]:g} (white)."]
+        but = ", but for DICOM with a window of its own" if windowless else ""
+        return [f"Images of more than 8 bits are scaled from {within[0]:g} (black) to {within[1]:g} (white){but}."]
     notes = []
     if deep and max(deep) < 16:
         top = 2 ** max(deep) - 1
@@ -251,6 +253,12 @@ def scaling_notes(bits: Sequence[int], within: Range | None) -> list[str]:
         notes.append(
             f"{floating} images of 32 bits hold values outside [0, 1] and are each stretched between their own "
             "extremes; --pixel-range LOW,HIGH scales all alike, so that a value means the same in each."
+        )
+    if windowless:
+        notes.append(
+            f"{windowless} DICOM files have no window and are scaled by the whole range that their bits can hold, which "
+            "can leave little contrast; --pixel-range LOW,HIGH says what is black and white in them (after the "
+            "rescale, in CT Hounsfield units)."
         )
     return notes
 

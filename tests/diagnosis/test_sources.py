@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from medtasks.cases import Images, Records
+from medtasks.cases.image_files import WINDOWLESS
 from medtasks.dataset import Dataset
 from medtasks.diagnosis.options import DiagnosisOptions
-from medtasks.diagnosis.sources import read
+from medtasks.diagnosis.sources import read, scaling_notes
 from medtasks.errors import DataError, MedtasksError, UsageError
 from medtasks.model import Context
 
@@ -403,6 +404,12 @@ def test_32_bits_beyond_0_1_are_told_and_made_comparable_by_a_declared_range(tmp
     told = read(films, DiagnosisOptions(pixel_range=(-1000, 1000)), Context())
     means = told.cases.load((8, 8)).mean(axis=(1, 2, 3))  # type: ignore[attr-defined]
     assert means[told.targets == 0].max() < means[told.targets == 1].min()  # "b" is brighter by 400 everywhere
+
+
+def test_dicom_without_a_window_is_noted_with_the_way_out() -> None:
+    (note,) = scaling_notes([WINDOWLESS, WINDOWLESS, 0], None)
+    assert "2 DICOM files have no window" in note
+    assert "--pixel-range" in note
 
 
 def test_a_pixel_range_without_effect_or_sense_is_refused(image_folder: Path, tmp_path: Path, cli: Any) -> None:
