@@ -15,6 +15,8 @@ import numpy.typing as npt
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom")
 UNREAD = (".gif", ".webp", ".jp2", ".heic", ".nii")
 """Suffixes of images that are not read."""
+BESIDE = (".txt", ".csv", ".tsv", ".json", ".xml", ".md", ".html", ".pdf", ".log", ".py", ".npy", ".npz", ".zip", ".gz")
+"""Suffixes of what often lies beside images: these are not opened to see whether they are DICOM, any other is."""
 MAX_PIXELS = 100_000_000
 """Above this an image is refused: 10,000 x 10,000 is four times the largest detector in radiography."""
 
@@ -77,11 +79,11 @@ _SILENCE = _Silence()
 def is_image(path: Path) -> bool:
     """Say whether the file counts as an image: by its suffix, or as DICOM by its preamble.
 
-    Images of kinds that are not read count too: their rows say so, instead of being passed over.
+    Images of kinds that are not read count too: their rows say so, instead of being passed over. DICOM comes under any
+    name: archives call it by its UID (``1.2.840.113619.2.5.7``), by numbers (``IM-0001.001``), scanners ``.IMA``.
     """
-    if path.suffix.lower() in (*SUFFIXES, *UNREAD):
-        return True
-    return path.suffix == "" and _is_dicom(path)
+    suffix = path.suffix.lower()
+    return suffix in (*SUFFIXES, *UNREAD) or (suffix not in BESIDE and _is_dicom(path))
 
 
 def decode(path: Path, within: Range | None = None) -> Pixels:
@@ -283,7 +285,7 @@ def _shown(values: Pixels, file: Any) -> Pixels | Deep:
 def _by_lut(values: Pixels, file: Any) -> Pixels | None:
     from pydicom.pixels import apply_voi
 
-    item = next(iter(file.get("VOILUTSequence") or ()), {})
+    item: Any = next(iter(file.get("VOILUTSequence") or ()), {})
     if item.get("LUTDescriptor") is None or item.get("LUTData") is None:
         return None
     entries, first, bits = map(int, item.LUTDescriptor)

@@ -256,8 +256,8 @@ def scaling_notes(bits: Sequence[int], within: Range | None) -> list[str]:
         )
     if windowless:
         notes.append(
-            f"{windowless} DICOM files have no window and are scaled by the whole range that their bits can hold, which "
-            "can leave little contrast; --pixel-range LOW,HIGH says what is black and white in them (after the "
+            f"{windowless} DICOM files have no window and are scaled by the whole range that their bits can hold, "
+            "which can leave little contrast; --pixel-range LOW,HIGH says what is black and white in them (after the "
             "rescale, in CT Hounsfield units)."
         )
     return notes

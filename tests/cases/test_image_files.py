@@ -25,6 +25,7 @@ from medtasks.cases.image_files import (
     resize,
     stored,
 )
+from medtasks.cases.image_places import find_images
 
 GREY = np.arange(6 * 8, dtype=np.uint8).reshape(6, 8) * 5
 RGB = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
@@ -239,9 +240,11 @@ def test_a_palette_dicom_shows_its_colours_not_its_indices(tmp_path: Path, make_
     assert found[0, 1] == pytest.approx([1, 0, 0], abs=0.01)
 
 
-def test_dicom_without_a_suffix_is_found_and_read(tmp_path: Path, make_dicom: Any) -> None:
-    path = make_dicom(tmp_path / "IM0001", DEEP)
+@pytest.mark.parametrize("name", ["IM0001", "1.2.840.113619.2.5.7", "IM-0001.001", "scan.IMA", "MR.1.2.840.x"])
+def test_dicom_under_any_name_is_found_and_read(tmp_path: Path, make_dicom: Any, name: str) -> None:
+    path = make_dicom(tmp_path / name, DEEP)
     assert is_image(path)
+    assert find_images(tmp_path) == [path]
     assert decode(path).shape == (6, 8, 1)
 
 
@@ -334,6 +337,7 @@ def test_colour_is_told_from_grey_stored_as_rgb(tmp_path: Path) -> None:
 def test_only_images_count_as_images(tmp_path: Path) -> None:
     for name in ("a.png", "b.JPG", "c.tiff", "d.dcm"):
         assert is_image(tmp_path / name)
-    (tmp_path / "README").write_text("no DICOM")
-    for name in ("README", "notes.txt", "Thumbs.db", "x.csv", "absent"):
+    for name in ("README", "1.2.840"):
+        (tmp_path / name).write_text("no DICOM")
+    for name in ("README", "1.2.840", "notes.txt", "Thumbs.db", "x.csv", "absent"):
         assert not is_image(tmp_path / name)
