@@ -19,6 +19,7 @@ from medtasks.cases import Molecules, Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.molecule_files import name_column, structure_column
 from medtasks.cases.molecules import names_of, parts_of, read_structures
+from medtasks.cases.tables import row_errors, spare_cut
 from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.splits import read_split
@@ -63,8 +64,10 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     found = _read_structures(table[columns.smiles], options, context)
     measured = _measure(table, columns, options, found, where)
     reasons = [
-        next((item for item in (structure if isinstance(structure, str) else None, *told) if item), None)
-        for structure, *told in zip(found, *(_reasons(name, one) for name, one in measured.items()), strict=True)
+        next((item for item in (cut, structure if isinstance(structure, str) else None, *told) if item), None)
+        for cut, structure, *told in zip(
+            row_errors(table), found, *(_reasons(name, one) for name, one in measured.items()), strict=True
+        )
     ]
     values = np.column_stack([one.values for one in measured.values()])
     blank = np.asarray(np.isnan(values).all(axis=1))
@@ -80,6 +83,7 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     extra: dict[str, npt.NDArray[Any]] = {"censoring": censoring[rows]} if censoring.any() else {}
     if columns.time:
         extra["time"] = read_times(table[columns.time].iloc[rows], where)
+    whole = spare_cut(table, {columns.split: "train"})
     cases = Molecules([ids[i] for i in rows], [found[i] for i in rows], options.standard, cohorts)
     extra["written"] = _written(table[columns.smiles].iloc[rows], cases)
     dataset = Dataset(
@@ -88,7 +92,7 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
         names=tuple(measured),
         kinds=kinds,
         groups=_groups(table, columns.group, where, rows),
-        split=read_split(table[columns.split], where)[rows] if columns.split else None,
+        split=read_split(whole[columns.split], where)[rows] if columns.split else None,
         extra=extra,
         origin=Origin(where, invalid=invalid),
     )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
-from medtasks.cases.tables import check_header, is_missing, iterate_table
+from medtasks.cases.tables import NAMELESS, ROW_ERROR, check_header, is_missing, iterate_table, row_errors
 from medtasks.errors import BundleError, DataError, suggest
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
@@ -155,7 +155,7 @@ def infer_fields(table: pd.DataFrame, leave_out: Collection[str] = ()) -> tuple[
     """
     fields, notes = [], []
     for name in map(str, table.columns):
-        if name in leave_out:
+        if name in leave_out or name == ROW_ERROR:
             continue
         field = _infer(name, table[name])
         if isinstance(field, Field):
@@ -179,7 +179,7 @@ def parse(table: pd.DataFrame, fields: Sequence[Field]) -> tuple[pd.DataFrame, l
     frame, errors
         The typed columns, and for each row None or what is wrong with it (never the value itself).
     """
-    errors: list[str | None] = [None] * len(table)
+    errors = row_errors(table)
     columns: dict[str, Any] = {}
     for field in fields:
         columns[field.name], wrong, reason = _PARSERS[field.type](table[field.name], field)
@@ -204,7 +204,7 @@ def numbers(values: pd.Series) -> pd.Series:
 
 def _infer(name: str, values: pd.Series) -> Field | str:
     known = values[~is_missing(values)]
-    if name.startswith("Unnamed: "):  # so pandas calls it
+    if name.startswith(NAMELESS):
         return "it has no name in the file and may be a row number"
     if known.empty:
         return "it holds no value"

@@ -22,7 +22,7 @@ from medtasks.cases.images import (
     load_npz,
 )
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
-from medtasks.cases.tables import is_table, read_table
+from medtasks.cases.tables import is_table, read_table, row_errors, spare_cut
 from medtasks.dataset import Dataset, Origin
 from medtasks.diagnosis.labels import encode
 from medtasks.diagnosis.options import DiagnosisOptions
@@ -170,15 +170,16 @@ def _manifest(
     ids = [str(value) for value in table[name or options.path]]
     labels = clean(table[target])
     keep, invalid = [], []
-    for i, (path, label) in enumerate(zip(paths, labels, strict=True)):
-        reason = "the row has no path" if path is None else "the row has no label" if label is None else None
-        if reason:
+    for i, (error, path, label) in enumerate(zip(row_errors(table), paths, labels, strict=True)):
+        lacking = "the row has no path" if path is None else "the row has no label" if label is None else None
+        if reason := error or lacking:
             invalid.append((f"row {i + 1}", reason))
         else:
             keep.append(i)
     rows = np.array(keep, dtype=np.int64)
-    groups = names_in(table, group, where)
-    splits = read_split(table[split], where) if split else None
+    whole = spare_cut(table, {group: "cut", split: "train"})
+    groups = names_in(whole, group, where)
+    splits = read_split(whole[split], where) if split else None
     cohorts = cohorts_in(table, options.within, where)[rows] if options.within else None
     return _images(
         [paths[i] for i in keep],
@@ -281,14 +282,18 @@ def _records(
         )
     frame, errors = parse(table, fields)
     ids = [str(value) for value in table[name]] if name else [str(i + 1) for i in range(len(table))]
-    reasons = ["the row has no label" if label is None else error for label, error in zip(labels, errors, strict=True)]
+    reasons = [
+        cut or ("the row has no label" if label is None else error)
+        for cut, label, error in zip(row_errors(table), labels, errors, strict=True)
+    ]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
     if not len(rows):
         raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
     codes, classes = encode(labels[rows], where)
-    groups = names_in(table, group, where)
-    splits = read_split(table[split], where) if split else None
+    whole = spare_cut(table, {group: "cut", split: "train"})
+    groups = names_in(whole, group, where)
+    splits = read_split(whole[split], where) if split else None
     return Dataset(
         Records([ids[i] for i in rows], frame.iloc[rows], fields),
         codes,

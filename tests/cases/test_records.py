@@ -200,6 +200,16 @@ def test_a_reading_without_a_valid_row_has_no_cases(schema: dict[str, Any]) -> N
     assert reading.rows.tolist() == []
 
 
+def test_a_row_cut_short_is_invalid_whatever_it_still_has(tmp_path: Path, schema: dict[str, Any]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,age,fever,site\np,61,no,left\nq,4\nr,47,yes,\n")
+    readings = list(Records.read(path, schema, chunk=1))
+    assert [name for reading in readings for name in reading.ids] == ["p", "q", "r"]
+    errors = [error for reading in readings for error in reading.errors]
+    assert errors[0] is errors[2] is None
+    assert "2 of 4 fields" in str(errors[1])
+
+
 def test_a_column_that_is_empty_throughout_is_missing_not_wrong(schema: dict[str, Any]) -> None:
     table = pd.DataFrame({"age": [np.nan, np.nan], "fever": [None, None], "site": ["left", "right"]})
     (reading,) = Records.read(table, schema)

@@ -421,3 +421,23 @@ def test_a_pixel_range_without_effect_or_sense_is_refused(image_folder: Path, tm
     for wrong in ("4095,0", "0", "0,much", "0,nan"):
         assert cli(*run, films, "--pixel-range", wrong).code == 2
     assert "no value above 4095" in cli(*run, films).err
+
+
+def test_a_row_cut_short_is_left_out_with_the_reason(tmp_path: Path, image_folder: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("age,label,patient_id,split\n" + "61,ill,a,train\n47,well,b,train\n" * 3 + "50,ill\n")
+    images = sorted(image_folder.rglob("*.png"))[:3]
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(
+        "path,label,patient_id\n" + f"{images[0]},ill,a\n{images[1]},well,b\n" * 3 + f"{images[2]},ill\n"
+    )
+    for file in (path, manifest):
+        data = read(file, DiagnosisOptions(), Context())
+        assert len(data) == 6
+        ((row, reason),) = data.origin.invalid
+        assert row == "row 7"
+        assert " 2 of " in reason
+    schema = data.cases.schema()
+    (reading,) = Images.read(manifest, schema)
+    assert [error is None for error in reading.errors] == [True] * 6 + [False]
+    assert "2 of 3 fields" in str(reading.errors[6])

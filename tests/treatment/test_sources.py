@@ -181,3 +181,16 @@ def test_reading_needs_a_table(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(DataError, match="is no table"):
         TASK.read(tmp_path / "x.json", options(), context=Context())
+
+
+def test_a_row_cut_short_is_left_out_with_the_reason(table: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    table.assign(patient_id=np.arange(len(table)), split="train").to_csv(path, index=False)
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].rsplit(",", 2)[0]
+    path.write_text("\n".join(lines))
+    data = read(path, options())
+    assert len(data) == len(table) - 1
+    ((row, reason),) = data.origin.invalid
+    assert row == "row 3"
+    assert "fields" in reason
