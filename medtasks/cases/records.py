@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
-from medtasks.cases.tables import NAMELESS, ROW_ERROR, check_header, is_missing, iterate_table, row_errors
+from medtasks.cases.tables import NAMELESS, ROW_ERROR, check_header, has_plus, is_missing, iterate_table, row_errors
 from medtasks.errors import BundleError, DataError, suggest
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
@@ -203,7 +203,7 @@ def numbers(values: pd.Series) -> pd.Series:
 
 
 def _infer(name: str, values: pd.Series) -> Field | str:
-    known = values[~is_missing(values)]
+    known = values[~is_missing(values, dash=False)]
     if name.startswith(NAMELESS):
         return "it has no name in the file and may be a row number"
     if known.empty:
@@ -212,10 +212,10 @@ def _infer(name: str, values: pd.Series) -> Field | str:
         return Field(name, "boolean")
     if pd.api.types.is_datetime64_any_dtype(known):
         return "dates are not read; give an age or a duration"
-    text = known.astype("string").str.strip()
     amounts = known[~_is_none(known)]
     if len(amounts) and float(numbers(amounts).notna().mean()) >= MOSTLY:
         return Field(name, "number")
+    text = values[~is_missing(values)].astype("string").str.strip()  # where "-" can be an answer
     if set(text.str.lower().unique()) <= {*TRUE, *FALSE}:
         return Field(name, "boolean")
     if float(numbers(text.str.replace(",", ".", n=1, regex=False)).notna().mean()) >= MOSTLY:
@@ -236,7 +236,7 @@ def _is_none(values: pd.Series) -> pd.Series:
 
 def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
     found = numbers(values).to_numpy()
-    missing = (is_missing(values) | _is_none(values)).to_numpy()
+    missing = (is_missing(values, dash=False) | _is_none(values)).to_numpy()
     return found, np.isnan(found) & ~missing, "is not a number (decimals take a point)"
 
 
@@ -244,11 +244,12 @@ def _parse_boolean(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np
     text = values.astype("string").str.strip().str.lower()
     yes, no = text.isin([*TRUE, "1", "1.0"]).to_numpy(), text.isin([*FALSE, "0", "0.0"]).to_numpy()
     found = np.where(yes, 1.0, np.where(no, 0.0, np.nan))
-    return found, np.isnan(found) & ~is_missing(values).to_numpy(), "is neither yes nor no"
+    return found, np.isnan(found) & ~is_missing(values, dash=False).to_numpy(), "is neither yes nor no"
 
 
 def _parse_category(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
-    missing = is_missing(values).to_numpy()
+    # what was learnt decides what "-" means, not what stands beside it in later rows
+    missing = is_missing(values, dash="-" in field.categories or has_plus(field.categories)).to_numpy()
     text = values.astype("string").str.strip().astype(object).to_numpy()
     known = np.isin(text.astype(str), field.categories) & ~missing
     unknown = ~known & ~missing

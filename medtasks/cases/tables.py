@@ -8,9 +8,9 @@ import gzip
 import itertools
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,9 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".parquet", ".pq")
 MISSING = ("", "na", "n/a", "nan", "null", "?", "-", ".")
 """Texts that mean "not known" (lower case, without white space): pandas', UCI's and SAS' conventions.
 
-"none" is not among them: of a symptom or a diagnosis it is an answer."""
+"none" is not among them: of a symptom or a diagnosis it is an answer. So is "-" beside "+"; see `is_missing`."""
+_PLUS = re.compile(r"\(?\d?\s*\++\)?|\+/?-|±")
+"""How findings are graded by signs: +, ++, 2+, (+), +/-."""
 
 ROW_ERROR = "(why the row cannot be used)"
 """The column that tells of each row why it cannot be used, None where it can: only where rows are cut short."""
@@ -72,17 +74,53 @@ def iterate_table(path: Path, rows: int, *, bare: bool = False) -> Iterator[pd.D
         raise DataError(f"{path} has a header but no rows", hint="export the table again")
 
 
-def is_missing(values: pd.Series) -> pd.Series:
+def is_missing(values: pd.Series, *, dash: bool | None = None) -> pd.Series:
     """Mark the values that mean "not known".
 
+    Parameters
+    ----------
+    dash
+        Whether ``-`` is an answer ("negative"); where None, it is if the values hold ``+``, ``++`` and the like.
+
+    Examples
+    --------
     >>> is_missing(pd.Series(["1", "?", " NA ", None])).tolist()
     [False, True, True, True]
+    >>> is_missing(pd.Series(["-", "+"])).tolist(), is_missing(pd.Series(["-", "1"])).tolist()
+    ([False, False], [True, False])
     """
     blank = values.isna()
     if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == object or pd.api.types.is_string_dtype(values):
         text = values.astype("string").str.strip().str.lower()
-        blank = blank | text.isin(MISSING).fillna(True).astype(bool)
+        dashes = text.eq("-").fillna(False).astype(bool)
+        if dash is None:
+            dash = bool(dashes.any()) and has_plus(text.dropna().unique())
+        blank = blank | (text.isin(MISSING).fillna(True).astype(bool) & ~(dashes & dash))
     return blank
+
+
+def has_plus(texts: Iterable[Any]) -> bool:
+    """Say whether one of the texts grades a finding by ``+``, so that ``-`` beside it means "negative".
+
+    >>> has_plus(["-", "++"]), has_plus(["-", "a+b"])
+    (True, False)
+    """
+    return any(_PLUS.fullmatch(str(text).strip()) for text in texts)
+
+
+def why_missing(values: pd.Series, what: str) -> list[str | None]:
+    """Say of each row why it lacks ``what``: its cell is empty, or holds a text that counts as missing; None else.
+
+    >>> why_missing(pd.Series(["ill", "", "NA"]), "label")[1]
+    'the row has no label'
+    """
+    missing = is_missing(values).to_numpy()
+    empty = (values.isna() | values.astype("string").str.strip().eq("").fillna(True).astype(bool)).to_numpy()
+    told = f"the row's {what} is a text that counts as missing (NA, ?, - and the like)"
+    return [
+        None if not gone else f"the row has no {what}" if bare else told
+        for gone, bare in zip(missing, empty, strict=True)
+    ]
 
 
 def row_errors(table: pd.DataFrame) -> list[str | None]:

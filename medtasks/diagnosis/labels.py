@@ -33,6 +33,7 @@ NEGATIVE = frozenset(
         "no finding",
         "no_finding",
         "0",
+        "-",
         "false",
     }
 )

@@ -22,7 +22,7 @@ from medtasks.cases.images import (
     load_npz,
 )
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
-from medtasks.cases.tables import is_table, read_table, row_errors, spare_cut
+from medtasks.cases.tables import is_table, read_table, row_errors, spare_cut, why_missing
 from medtasks.dataset import Dataset, Origin
 from medtasks.diagnosis.labels import encode
 from medtasks.diagnosis.options import DiagnosisOptions
@@ -170,9 +170,9 @@ def _manifest(
     ids = [str(value) for value in table[name or options.path]]
     labels = clean(table[target])
     keep, invalid = [], []
-    for i, (error, path, label) in enumerate(zip(row_errors(table), paths, labels, strict=True)):
-        lacking = "the row has no path" if path is None else "the row has no label" if label is None else None
-        if reason := error or lacking:
+    reasons = zip(row_errors(table), paths, why_missing(table[target], "label"), strict=True)
+    for i, (error, path, lacking) in enumerate(reasons):
+        if reason := error or ("the row has no path" if path is None else lacking):
             invalid.append((f"row {i + 1}", reason))
         else:
             keep.append(i)
@@ -283,8 +283,8 @@ def _records(
     frame, errors = parse(table, fields)
     ids = [str(value) for value in table[name]] if name else [str(i + 1) for i in range(len(table))]
     reasons = [
-        cut or ("the row has no label" if label is None else error)
-        for cut, label, error in zip(row_errors(table), labels, errors, strict=True)
+        cut or lacking or error
+        for cut, lacking, error in zip(row_errors(table), why_missing(table[target], "label"), errors, strict=True)
     ]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)

@@ -13,7 +13,7 @@ import pandas as pd
 from medtasks.cases import Patients, Schema, Source
 from medtasks.cases.columns import clean, column, names_in, natural
 from medtasks.cases.records import check_columns, fields_of, infer_fields, numbers, parse, with_names
-from medtasks.cases.tables import is_missing, is_table, read_table, row_errors, spare_cut
+from medtasks.cases.tables import is_missing, is_table, read_table, row_errors, spare_cut, why_missing
 from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.splits import read_split
@@ -186,14 +186,13 @@ def _arms(table: pd.DataFrame, columns: Columns, options: TreatmentOptions, wher
             f"the column {columns.outcome!r} is empty throughout", hint="name the outcome's column with --outcome"
         )
     reasons: list[str | None] = [
-        "the row has no treatment"
-        if code < 0
-        else "the row has no outcome"
-        if empty
-        else "the outcome is no number (decimals take a point)"
-        if np.isnan(value)
-        else None
-        for code, empty, value in zip(codes, blank, outcome, strict=True)
+        untreated or unknown or ("the outcome is no number (decimals take a point)" if np.isnan(value) else None)
+        for untreated, unknown, value in zip(
+            why_missing(table[columns.treatment], "treatment"),
+            why_missing(table[columns.outcome], "outcome"),
+            outcome,
+            strict=True,
+        )
     ]
     targets = np.full((len(table), len(names)), np.nan)
     rows = np.flatnonzero(codes >= 0)

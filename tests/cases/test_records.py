@@ -131,6 +131,27 @@ def test_none_is_an_answer_of_a_category_and_missing_among_numbers() -> None:
     assert records.frame["n"].isna().tolist() == [False, True, False, False]
 
 
+def test_a_dash_means_what_it_meant_in_training() -> None:
+    signs = Records.from_table(
+        pd.DataFrame({"urine": ["-", "+", "++", "-", "+", "++"], "n": ["1", "2", "-", "4", "5", "6"]})
+    )
+    assert signs.frame["urine"].tolist() == ["-", "+", "++", "-", "+", "++"]
+    assert signs.frame["n"].isna().tolist() == [False, False, True, False, False, False]
+    (reading,) = Records.read(pd.DataFrame({"urine": ["-", "-"], "n": ["1", "-"]}), signs.schema())
+    assert reading.cases is not None
+    assert reading.cases.frame["urine"].tolist() == ["-", "-"]
+    words = Records.from_table(pd.DataFrame({"site": ["left", "-", "left", "right", "right"], "n": range(5)}))
+    assert words.frame["site"].isna().tolist() == [False, True, False, False, False]
+
+
+def test_a_plus_among_numbers_takes_no_missing_value_away() -> None:
+    values = [*map(str, range(18)), "+", "-", "-"]
+    frame, errors = parse(pd.DataFrame({"x": values, "y": "1"}), [Field("x", "number"), Field("y", "number")])
+    assert kind(values) == "number"
+    assert [i for i, error in enumerate(errors) if error] == [18]
+    assert frame["x"].isna().tolist()[19:] == [True, True]
+
+
 def test_from_table_names_the_row_of_a_mistake_and_not_its_value() -> None:
     with pytest.raises(DataError) as caught:
         Records.from_table(pd.DataFrame({"x": [*range(19), SECRET]}))

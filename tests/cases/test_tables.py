@@ -204,6 +204,14 @@ def test_an_answer_of_no_is_not_missing(value: str) -> None:
     assert is_missing(pd.Series([value])).tolist() == [False]
 
 
+@pytest.mark.parametrize("plus", ["+", "++", "(+)", "2+", "+/-", "±"])
+def test_a_dash_beside_a_plus_is_an_answer(plus: str) -> None:
+    assert is_missing(pd.Series(["-", plus, "?", ""])).tolist() == [False, False, True, True]
+    assert is_missing(pd.Series(["-", plus]), dash=False).tolist() == [True, False]
+    assert is_missing(pd.Series(["-", "a+b", "1.5"])).tolist() == [True, False, False]
+    assert is_missing(pd.Series(["-", "a"]), dash=True).tolist() == [False, False]
+
+
 def test_numbers_booleans_and_dates_are_missing_where_null() -> None:
     assert is_missing(pd.Series([1.0, np.nan])).tolist() == [False, True]
     assert is_missing(pd.Series([1, None], dtype="Int64")).tolist() == [False, True]

@@ -441,3 +441,15 @@ def test_a_row_cut_short_is_left_out_with_the_reason(tmp_path: Path, image_folde
     (reading,) = Images.read(manifest, schema)
     assert [error is None for error in reading.errors] == [True] * 6 + [False]
     assert "2 of 3 fields" in str(reading.errors[6])
+
+
+def test_negatives_written_as_a_dash_stay_and_texts_that_mean_missing_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("age,label\n" + "61,+\n47,-\n" * 4 + "50,NA\n51,\n")
+    data = read(path, DiagnosisOptions(), Context())
+    assert data.classes == ("-", "+")
+    assert data.targets.tolist() == [1, 0] * 4
+    (first, told), (second, empty) = data.origin.invalid
+    assert (first, second) == ("row 9", "row 10")
+    assert "counts as missing" in told
+    assert empty == "the row has no label"
