@@ -20,6 +20,11 @@ BESIDE = (".txt", ".csv", ".tsv", ".json", ".xml", ".md", ".html", ".pdf", ".log
 MAX_PIXELS = 100_000_000
 """Above this an image is refused: 10,000 x 10,000 is four times the largest detector in radiography."""
 
+HALVED = ("RGB", "RGBA", "RGBX", "LA")
+"""Pillow's modes of several channels, which hold 8 bits of each: of 16 it keeps the upper ones."""
+FAINT = 16
+"""Below this in the upper 8 of 16 bits, 12 bits or fewer were used, of which no more than 4 are left."""
+
 Pixels = npt.NDArray[Any]
 Range = tuple[float, float]
 """The values that count as black and as white in images of more than 8 bits."""
@@ -199,8 +204,15 @@ def _raster(data: bytes) -> Pixels | Deep:
             _check_size(*image.size)
             if getattr(image, "n_frames", 1) > 1:
                 raise ImageError(f"the file holds {getattr(image, 'n_frames', 0)} frames; give one per file")
+            halved = image.mode in HALVED and any(";16" in str(tile[3]) for tile in image.tile)
             image.load()
-            return _pixels(ImageOps.exif_transpose(image))
+            pixels = _pixels(ImageOps.exif_transpose(image))
+            if halved and not isinstance(pixels, Deep) and pixels.max() < FAINT:
+                raise ImageError(
+                    "of 16 bits per colour channel the upper 8 are read, and hold next to nothing; "
+                    "save it with 8 bits per channel, or in grey"
+                )
+            return pixels
     except ImageError:
         raise
     except UnidentifiedImageError:

@@ -115,6 +115,28 @@ def test_what_is_no_image_has_a_reason(tmp_path: Path) -> None:
     assert "not an image" in reason(tmp_path / "x.png")
 
 
+def png16(path: Path, pixels: Any, colour: int) -> Path:
+    """Write a PNG with 16 bits per channel, which Pillow cannot: colour type 2 is RGB, 4 grey with alpha."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, colour, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    packed = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + packed)
+    return path
+
+
+def test_colour_of_16_bits_is_read_in_8_and_refused_where_that_loses_it(tmp_path: Path) -> None:
+    wide = RGB.astype(np.uint16) * 257
+    assert np.array_equal(decode(png16(tmp_path / "wide.png", wide, 2)), RGB)
+    assert "upper 8" in reason(png16(tmp_path / "narrow.png", RGB.astype(np.uint16) * 16, 2))
+    assert "upper 8" in reason(png16(tmp_path / "la.png", (RGB[:, :, :2] // 32).astype(np.uint16) * 257, 4))
+    dark = decode(saved(tmp_path / "dark.png", RGB // 32))  # 8 bits are as they are
+    assert np.array_equal(dark, RGB // 32)
+
+
 def bomb(path: Path, side: int) -> Path:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
