@@ -51,7 +51,7 @@ def told(records: Records, row: int, number: int) -> str:
         return "not known"
     if field.type == "boolean":
         return "yes" if value else "no"
-    return _plain(value) if field.type == "number" else str(value)
+    return f"{_plain(value)} {field.unit}".rstrip() if field.type == "number" else str(value)
 
 
 def section(train: Records, judged: Judged, part: str, decided: npt.NDArray[np.int64]) -> list[Block]:
@@ -75,12 +75,13 @@ def section(train: Records, judged: Judged, part: str, decided: npt.NDArray[np.i
     for i in order[:LISTED]:
         field = train.fields[i]
         column = train.frame[field.name]
-        row = [field.name, field.type, f"{column.isna().mean():.0%}", _values(field, column)]
+        kind = f"{field.type} ({field.unit})" if field.unit else field.type
+        row = [field.name, kind, f"{column.isna().mean():.0%}", _values(field, column)]
         rows.append(row if weights is None else [*row, f"{weights[i]:.3g}"])
     left = len(train.fields) - len(rows)
     caption = (
         f"The fields of {part} ({len(train)} cases). Of numbers the median and, in brackets, the range of the middle "
-        "90 %; the data name no units."
+        "90 %; units stand where the data name them."
     )
     blocks: list[Block] = [Table(header, rows, caption, numeric=False)]
     if weights is not None:

@@ -30,6 +30,7 @@ from medtasks.cases import Molecules, Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.molecule_files import name_column, structure_column
 from medtasks.cases.molecules import names_of, parts_of, read_structures
+from medtasks.cases.tables import row_errors, spare_cut
 from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.splits import read_split
@@ -72,7 +73,8 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     columns = _columns(table, options, where)
     if options.within:
         cohorts_in(table.head(0), options.within, where)  # told before structures are read, which takes long
-    found = _read_structures(table[columns.smiles], options, context)
+    structures = _read_structures(table[columns.smiles], options, context)
+    found = [cut or structure for cut, structure in zip(row_errors(table), structures, strict=True)]
     measured, notes = _measure(table, columns, options, found, where)
     reasons, remarks = _faults(found, measured)
     if remarks:
@@ -91,6 +93,7 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     extra: dict[str, npt.NDArray[Any]] = {"censoring": censoring[rows]} if censoring.any() else {}
     if columns.time:
         extra["time"] = read_times(table[columns.time].iloc[rows], where)
+    whole = spare_cut(table, {columns.split: "train"})
     cases = Molecules([ids[i] for i in rows], [found[i] for i in rows], options.standard, cohorts)
     extra["written"] = _written(table[columns.smiles].iloc[rows], cases)
     dataset = Dataset(
@@ -99,7 +102,7 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
         names=tuple(measured),
         kinds=kinds,
         groups=_groups(table, columns.group, where, rows),
-        split=read_split(table[columns.split], where)[rows] if columns.split else None,
+        split=read_split(whole[columns.split], where)[rows] if columns.split else None,
         extra=extra,
         origin=Origin(where, invalid=invalid, remarks=tuple(remarks), notes=tuple(notes)),
     )

@@ -15,8 +15,15 @@ import numpy.typing as npt
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom")
 UNREAD = (".gif", ".webp", ".jp2", ".heic", ".nii")
 """Suffixes of images that are not read."""
+BESIDE = (".txt", ".csv", ".tsv", ".json", ".xml", ".md", ".html", ".pdf", ".log", ".py", ".npy", ".npz", ".zip", ".gz")
+"""Suffixes of what often lies beside images: these are not opened to see whether they are DICOM, any other is."""
 MAX_PIXELS = 100_000_000
 """Above this an image is refused: 10,000 x 10,000 is four times the largest detector in radiography."""
+
+HALVED = ("RGB", "RGBA", "RGBX", "LA")
+"""Pillow's modes of several channels, which hold 8 bits of each: of 16 it keeps the upper ones."""
+FAINT = 16
+"""Below this in the upper 8 of 16 bits, 12 bits or fewer were used, of which no more than 4 are left."""
 
 Pixels = npt.NDArray[Any]
 Range = tuple[float, float]
@@ -25,13 +32,21 @@ Range = tuple[float, float]
 
 FLOATING = 32
 """What `bits_used` says of 32-bit values whose range means nothing by itself."""
+WINDOWLESS = 33
+"""What `bits_used` says of DICOM that has no window, so that only the range of its bits tells black from white."""
 
 
 @dataclass(frozen=True)
 class Deep:
-    """Pixels of more than 8 bits as their file has them: uint16, or float32 of any range; see `scaled`."""
+    """Pixels of more than 8 bits as their file has them: uint16, or float32 of any range; see `scaled`.
+
+    ``declared`` are the least and the greatest value that the file says it can hold, if it does; ``inverted`` says
+    that small is bright.
+    """
 
     values: Pixels
+    declared: Range | None = None
+    inverted: bool = False
 
 
 class ImageError(ValueError):
@@ -69,11 +84,11 @@ _SILENCE = _Silence()
 def is_image(path: Path) -> bool:
     """Say whether the file counts as an image: by its suffix, or as DICOM by its preamble.
 
-    Images of kinds that are not read count too: their rows say so, instead of being passed over.
+    Images of kinds that are not read count too: their rows say so, instead of being passed over. DICOM comes under any
+    name: archives call it by its UID (``1.2.840.113619.2.5.7``), by numbers (``IM-0001.001``), scanners ``.IMA``.
     """
-    if path.suffix.lower() in (*SUFFIXES, *UNREAD):
-        return True
-    return path.suffix == "" and _is_dicom(path)
+    suffix = path.suffix.lower()
+    return suffix in (*SUFFIXES, *UNREAD) or (suffix not in BESIDE and _is_dicom(path))
 
 
 def decode(path: Path, within: Range | None = None) -> Pixels:
@@ -84,8 +99,9 @@ def decode(path: Path, within: Range | None = None) -> Pixels:
     path
         PNG, JPEG, TIFF, BMP or DICOM.
     within
-        What 16-bit and 32-bit PNG and TIFF are scaled by; where None, 16 bits by the range of their type, 32 bits by
-        [0, 1] or, beyond it, by their own extremes. DICOM says by itself what is black and white.
+        What 16-bit and 32-bit PNG and TIFF are scaled by, and DICOM without a window; where None, 16 bits by the range
+        of their type, 32 bits by [0, 1] or, beyond it, by their own extremes, DICOM by the range of its stored bits.
+        DICOM with a window says by itself what is black and white.
 
     Returns
     -------
@@ -119,18 +135,22 @@ def scaled(pixels: Pixels | Deep, within: Range | None) -> Pixels:
     """Bring deep pixels to [0, 1], by the same rule for every image; leave others as they are."""
     if not isinstance(pixels, Deep):
         return pixels
-    values = pixels.values
-    if within is not None:
-        low, high = within
-        shares: Pixels = np.clip((values.astype(np.float32) - low) / (high - low), 0, 1).astype(np.float32)
-        return shares
-    return values if values.dtype == np.uint16 else _stretch(values)
+    limits = within or pixels.declared
+    if limits is None:
+        return pixels.values if pixels.values.dtype == np.uint16 else _stretch(pixels.values)
+    shares = _shares(pixels.values, limits)
+    return 1 - shares if pixels.inverted else shares
 
 
 def bits_used(pixels: Pixels | Deep) -> int:
-    """Return how many bits the values of a deep image need; `FLOATING` for 32 bits beyond [0, 1], 0 for others."""
+    """Return how many bits the values of a deep image need; `FLOATING` for 32 bits beyond [0, 1], 0 for others.
+
+    Of DICOM without a window, `WINDOWLESS`.
+    """
     if not isinstance(pixels, Deep):
         return 0
+    if pixels.declared is not None:
+        return WINDOWLESS
     if pixels.values.dtype == np.uint16:
         return int(pixels.values.max()).bit_length()
     return FLOATING if pixels.values.min() < 0 or pixels.values.max() > 1 else 0
@@ -184,8 +204,15 @@ def _raster(data: bytes) -> Pixels | Deep:
             _check_size(*image.size)
             if getattr(image, "n_frames", 1) > 1:
                 raise ImageError(f"the file holds {getattr(image, 'n_frames', 0)} frames; give one per file")
+            halved = image.mode in HALVED and any(";16" in str(tile[3]) for tile in image.tile)
             image.load()
-            return _pixels(ImageOps.exif_transpose(image))
+            pixels = _pixels(ImageOps.exif_transpose(image))
+            if halved and not isinstance(pixels, Deep) and pixels.max() < FAINT:
+                raise ImageError(
+                    "of 16 bits per colour channel the upper 8 are read, and hold next to nothing; "
+                    "save it with 8 bits per channel, or in grey"
+                )
+            return pixels
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -218,10 +245,16 @@ def _stretch(values: npt.NDArray[np.float32]) -> Pixels:
     return ((values - low) / max(high - low, 1e-12)).astype(np.float32)
 
 
-def _dicom(data: bytes) -> Pixels:
+def _shares(values: Pixels, limits: Range) -> Pixels:
+    low, high = limits
+    shares: Pixels = np.clip((values.astype(np.float32) - low) / (high - low), 0, 1).astype(np.float32)
+    return shares
+
+
+def _dicom(data: bytes) -> Pixels | Deep:
     try:
         import pydicom
-        from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
+        from pydicom.pixels import apply_color_lut, apply_modality_lut
     except ImportError:
         raise ImageError("DICOM needs pydicom: pip install 'medtasks[dicom]'") from None
     try:
@@ -237,15 +270,70 @@ def _dicom(data: bytes) -> Pixels:
                 return _colour(pydicom, file)
             if file.get("PhotometricInterpretation") == "PALETTE COLOR":
                 return as_float(apply_color_lut(file.pixel_array, file))
-            values = apply_voi_lut(apply_modality_lut(file.pixel_array, file), file)
+            values = apply_modality_lut(file.pixel_array, file)
+            if not np.isfinite(values).all():
+                raise ImageError("the DICOM image holds values that are not numbers")
+            return _shown(values, file)
     except ImageError:
         raise
     except Exception as error:  # each decoder of pydicom raises errors of its own on damaged data
         raise ImageError(f"the DICOM image cannot be decoded ({type(error).__name__})") from None
-    if not np.isfinite(values).all():
-        raise ImageError("the DICOM image holds values that are not numbers")
-    pixels = _stretch(np.asarray(values, dtype=np.float32)[:, :, None])
-    return 1 - pixels if file.get("PhotometricInterpretation") == "MONOCHROME1" else pixels
+
+
+def _shown(values: Pixels, file: Any) -> Pixels | Deep:
+    """Scale rescaled values by what the file says, the same for every image: its VOI LUT, its window, or its bits."""
+    inverted = file.get("PhotometricInterpretation") == "MONOCHROME1"
+    shares = _by_lut(values, file)
+    shares = _by_window(values, file) if shares is None else shares
+    if shares is None:
+        declared = _declared(file)
+        if int(file.BitsStored) > 8:
+            return Deep(values[:, :, None].astype(np.float32), declared, inverted)
+        shares = _shares(values, declared)
+    shares = shares[:, :, None].astype(np.float32)
+    return 1 - shares if inverted else shares
+
+
+def _by_lut(values: Pixels, file: Any) -> Pixels | None:
+    from pydicom.pixels import apply_voi
+
+    item: Any = next(iter(file.get("VOILUTSequence") or ()), {})
+    if item.get("LUTDescriptor") is None or item.get("LUTData") is None:
+        return None
+    entries, first, bits = map(int, item.LUTDescriptor)
+    # beyond the table its ends hold; pydicom casts to the table's type before it cuts there
+    within = np.clip(values, first, first + (entries or 2**16) - 1)
+    shares: Pixels = apply_voi(within, file) / (2**bits - 1)
+    return shares
+
+
+def _by_window(values: Pixels, file: Any) -> Pixels | None:
+    """Apply the first window (DICOM PS3.3 C.11.2.1.2 and .3); None where there is none or its width is not above 0."""
+    found = [np.atleast_1d(file.get(name) or ()) for name in ("WindowCenter", "WindowWidth")]
+    if not all(map(len, found)) or (width := float(found[1][0])) <= 0:
+        return None
+    center, function = float(found[0][0]), str(file.get("VOILUTFunction") or "LINEAR").upper()
+    if function == "SIGMOID":
+        curve: Pixels = 1 / (1 + np.exp(-4 * (values - center) / width))
+        return curve
+    if function == "LINEAR" and width > 1:  # below, only floating-point values can be meant, as in LINEAR_EXACT
+        center, width = center - 0.5, width - 1
+    return np.clip((values - center) / width + 0.5, 0, 1)
+
+
+def _declared(file: Any) -> Range:
+    """Return the least and the greatest value that the stored bits can hold, rescaled."""
+    from pydicom.pixels import apply_modality_lut
+
+    if file.get("ModalityLUTSequence"):
+        return 0.0, 2.0 ** int(file.ModalityLUTSequence[0].LUTDescriptor[2]) - 1
+    bits, low = int(file.BitsStored), 0.0
+    if int(file.PixelRepresentation) == 1:
+        low = -(2.0 ** (bits - 1))
+    ends = sorted(apply_modality_lut(np.array([low, low + 2.0**bits - 1]), file).tolist())
+    if ends[0] == ends[1]:
+        raise ImageError("the DICOM file has a rescale slope of 0")
+    return ends[0], ends[1]
 
 
 def _colour(pydicom: Any, file: Any) -> Pixels:
@@ -253,7 +341,7 @@ def _colour(pydicom: Any, file: Any) -> Pixels:
     pixels = np.asarray(pydicom.pixels.pixel_array(file))
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ImageError(f"the DICOM image has the unusual shape {pixels.shape}")
-    return pixels if pixels.dtype == np.uint8 else as_float(pixels)
+    return pixels if pixels.dtype == np.uint8 else _shares(pixels, (0.0, 2.0 ** int(file.BitsStored) - 1))
 
 
 def _check_size(width: int, height: int) -> None:

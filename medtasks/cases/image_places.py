@@ -14,7 +14,7 @@ import pandas as pd
 from medtasks.cases.base import Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.image_files import is_image
-from medtasks.cases.tables import is_missing, is_table, iterate_table
+from medtasks.cases.tables import is_missing, is_table, iterate_table, row_errors
 from medtasks.errors import DataError, UsageError, suggest
 
 
@@ -38,8 +38,8 @@ def manifest_paths(table: pd.DataFrame, root: Path, where: str, column: str = "p
     return [None if gone else root / str(value).strip() for value, gone in zip(table[column], missing, strict=True)]
 
 
-Located = tuple[list[str], list[Path | None], npt.NDArray[Any] | None]
-"""Ids, paths and, where a manifest was asked for them, cohorts."""
+Located = tuple[list[str], list[Path | str], npt.NDArray[Any] | None]
+"""Ids, paths (a text is the reason why there is none) and, where a manifest was asked for them, cohorts."""
 
 
 def locate(source: Source, chunk: int, columns: tuple[str, str, str | None]) -> Iterator[Located]:
@@ -86,7 +86,8 @@ def fixed_part(pattern: str) -> Path:
 
 def _of_manifest(table: pd.DataFrame, root: Path, where: str, columns: tuple[str, str, str | None]) -> Located:
     path, name, cohort = columns
-    paths = manifest_paths(table, root, where, path)
+    found = zip(row_errors(table), manifest_paths(table, root, where, path), strict=True)
+    paths = [error or place or "the row has no path" for error, place in found]
     names = table[name if name in table.columns else path]
     ids = ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)]
     return ids, paths, None if cohort is None else cohorts_in(table, cohort, where)

@@ -257,13 +257,13 @@ def _range_of(schema: Schema) -> Range | None:
 def _read_files(
     cls: type[Images],
     ids: list[str],
-    paths: list[Path | None],
+    paths: list[Path | str],
     cohorts: npt.NDArray[Any] | None,
     within: Range | None,
 ) -> Iterator[Reading[Any]]:
-    def look(path: Path | None) -> Pixels | str:
-        if path is None:
-            return "the row has no path"
+    def look(path: Path | str) -> Pixels | str:
+        if isinstance(path, str):
+            return path
         try:
             return decode(path, within)
         except ImageError as error:

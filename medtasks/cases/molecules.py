@@ -15,6 +15,7 @@ from medtasks.cases.base import Cases, Reading, Schema, Source
 from medtasks.cases.columns import COHORT, cohorts_in
 from medtasks.cases.molecule_files import NAME, STRUCTURE, iterate_molecules, name_column, structure_column
 from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read_mol, read_smiles, smiles, version
+from medtasks.cases.tables import ROW_ERROR, row_errors
 from medtasks.errors import DataError, suggest
 
 CHUNK = 2048
@@ -166,6 +167,8 @@ class Molecules(Cases):
             found: dict[str, Any] = {STRUCTURE: part[column].to_numpy(), NAME: names}
             if schema.get(COHORT) and isinstance(source, (str, Path, pd.DataFrame)):  # a list has no columns
                 found[COHORT] = cohorts_in(part, schema[COHORT], where)
+            if ROW_ERROR in part:
+                found[ROW_ERROR] = row_errors(part)
             yield pd.DataFrame(found, dtype=object)
             start += len(part)
 
@@ -175,7 +178,8 @@ class Molecules(Cases):
     ) -> Reading[Self]:
         """Read one of the `pieces`; ``tick`` is told the place of each row before it is parsed."""
         standard, ids = Standard.of(schema["standard"]), piece[NAME].tolist()
-        found = list(_read(piece[STRUCTURE], standard, tick))
+        read = zip(row_errors(piece), _read(piece[STRUCTURE], standard, tick), strict=True)
+        found = [error or item for error, item in read]
         errors = tuple(item if isinstance(item, str) else None for item in found)
         rows = [row for row, error in enumerate(errors) if error is None]
         if not rows:

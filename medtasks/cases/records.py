@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from medtasks.cases.amounts import COMMA, amounts, parts_of
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
-from medtasks.cases.tables import check_header, is_missing, iterate_table
+from medtasks.cases.tables import NAMELESS, ROW_ERROR, check_header, has_plus, is_missing, iterate_table, row_errors
 from medtasks.errors import BundleError, DataError, suggest
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
@@ -22,6 +23,8 @@ MOSTLY = 0.9
 """Share of a column's texts that must be numbers for the rest to count as mistakes, not as categories."""
 MAX_CATEGORIES = 50
 """A text column with more kinds of value is an identifier or free text, which no model here reads."""
+FORMS = 5
+"""Numbers with more different endings are no measurements in several units but identifiers."""
 _DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([ T].*)?"
 RARE = 2
 """Categories seen fewer times are pooled as "other": nothing can be learnt from one case."""
@@ -32,13 +35,15 @@ class Field:
     """One column of a record.
 
     ``type`` is ``number``, ``boolean`` or ``category``; ``open`` says that rare categories were pooled,
-    so that an unknown one counts as "other" instead of being an error.
+    so that an unknown one counts as "other" instead of being an error; ``unit`` is what is written behind each
+    number (``%``, ``kg``), which later values have to carry too.
     """
 
     name: str
     type: str
     categories: tuple[str, ...] = ()
     open: bool = False
+    unit: str = ""
 
 
 class Records(Cases):
@@ -151,15 +156,17 @@ def infer_fields(table: pd.DataFrame, leave_out: Collection[str] = ()) -> tuple[
     Returns
     -------
     fields, notes
-        The fields that a model can use, and a sentence for each column that was passed over.
+        The fields that a model can use, and a sentence for each column that was passed over or whose numbers carry
+        signs or a unit.
     """
     fields, notes = [], []
     for name in map(str, table.columns):
-        if name in leave_out:
+        if name in leave_out or name == ROW_ERROR:
             continue
         field = _infer(name, table[name])
         if isinstance(field, Field):
             fields.append(field)
+            notes += _remarks(field, table[name])
         else:
             notes.append(f"column {name!r} is passed over: {field}")
     return fields, notes
@@ -179,7 +186,7 @@ def parse(table: pd.DataFrame, fields: Sequence[Field]) -> tuple[pd.DataFrame, l
     frame, errors
         The typed columns, and for each row None or what is wrong with it (never the value itself).
     """
-    errors: list[str | None] = [None] * len(table)
+    errors = row_errors(table)
     columns: dict[str, Any] = {}
     for field in fields:
         columns[field.name], wrong, reason = _PARSERS[field.type](table[field.name], field)
@@ -203,8 +210,8 @@ def numbers(values: pd.Series) -> pd.Series:
 
 
 def _infer(name: str, values: pd.Series) -> Field | str:
-    known = values[~is_missing(values)]
-    if name.startswith("Unnamed: "):  # so pandas calls it
+    known = values[~is_missing(values, dash=False)]
+    if name.startswith(NAMELESS):
         return "it has no name in the file and may be a row number"
     if known.empty:
         return "it holds no value"
@@ -212,21 +219,61 @@ def _infer(name: str, values: pd.Series) -> Field | str:
         return Field(name, "boolean")
     if pd.api.types.is_datetime64_any_dtype(known):
         return "dates are not read; give an age or a duration"
-    text = known.astype("string").str.strip()
-    amounts = known[~_is_none(known)]
-    if len(amounts) and float(numbers(amounts).notna().mean()) >= MOSTLY:
-        return Field(name, "number")
+    unit = _unit(known[~_is_none(known)])
+    if unit is not None:
+        return Field(name, "number", unit=unit)
+    text = values[~is_missing(values)].astype("string").str.strip()  # where "-" can be an answer
     if set(text.str.lower().unique()) <= {*TRUE, *FALSE}:
         return Field(name, "boolean")
-    if float(numbers(text.str.replace(",", ".", n=1, regex=False)).notna().mean()) >= MOSTLY:
+    if _unit(text.str.replace(COMMA, r"\1.\2", n=1, regex=True)) is not None:
         return "its numbers have a decimal comma; write them with a point"
     if float(text.str.fullmatch(_DATE).mean()) >= MOSTLY:
         return "dates are not read; give an age or a duration"
     counts = text.value_counts()
     common = tuple(sorted(str(value) for value in counts.index[counts >= RARE]))
     if len(counts) > MAX_CATEGORIES or not common:
+        units = parts_of(text)
+        if float(units["number"].ne("").mean()) >= MOSTLY and units["unit"].nunique() <= FORMS:
+            return f"its numbers are written in {units['unit'].nunique()} units; write them in one"
         return f"{len(counts)} different texts in {len(text)} rows look like an identifier or free text"
     return Field(name, "category", common, open=bool((counts < RARE).any()))
+
+
+def _unit(values: pd.Series) -> str | None:
+    """Return the one unit that nearly all values are numbers in, empty for plain numbers; None where they are none."""
+    if not len(values):
+        return None
+    if float(_numbers_in(values, "").notna().mean()) >= MOSTLY:
+        return ""
+    units = parts_of(values)["unit"]
+    common = units[units != ""].value_counts()
+    return str(common.index[0]) if len(common) and common.iloc[0] >= MOSTLY * len(values) else None
+
+
+def _numbers_in(values: pd.Series, unit: str) -> pd.Series:
+    """Turn values into float64, with the signs and the unit that laboratories write; what is no number becomes NaN."""
+    if unit:
+        return amounts(values, unit)
+    found = numbers(values)
+    rest = found.isna() & values.notna()
+    if pd.api.types.is_numeric_dtype(values) or not rest.any():
+        return found
+    return found.where(~rest, amounts(values.where(rest)))
+
+
+def _remarks(field: Field, values: pd.Series) -> list[str]:
+    """Say what was read into the numbers of a field."""
+    if field.type != "number" or pd.api.types.is_numeric_dtype(values):
+        return []
+    found = []
+    parts = parts_of(values.astype("string").drop_duplicates())
+    if parts["sign"].isin(["<", ">", "<=", ">=", "≤", "≥"]).any():
+        found.append(f"values of column {field.name!r} with < or > are read as the limit itself")
+    if field.unit:
+        found.append(
+            f"column {field.name!r} is read as numbers in {field.unit!r}, which later values have to carry too"
+        )
+    return found
 
 
 def _is_none(values: pd.Series) -> pd.Series:
@@ -235,20 +282,22 @@ def _is_none(values: pd.Series) -> pd.Series:
 
 
 def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
-    found = numbers(values).to_numpy()
-    missing = (is_missing(values) | _is_none(values)).to_numpy()
-    return found, np.isnan(found) & ~missing, "is not a number (decimals take a point)"
+    found = _numbers_in(values, field.unit).to_numpy()
+    missing = (is_missing(values, dash=False) | _is_none(values)).to_numpy()
+    reason = f"is not a number in {field.unit!r}, as in training" if field.unit else "is not a number"
+    return found, np.isnan(found) & ~missing, f"{reason} (decimals take a point)"
 
 
 def _parse_boolean(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
     text = values.astype("string").str.strip().str.lower()
     yes, no = text.isin([*TRUE, "1", "1.0"]).to_numpy(), text.isin([*FALSE, "0", "0.0"]).to_numpy()
     found = np.where(yes, 1.0, np.where(no, 0.0, np.nan))
-    return found, np.isnan(found) & ~is_missing(values).to_numpy(), "is neither yes nor no"
+    return found, np.isnan(found) & ~is_missing(values, dash=False).to_numpy(), "is neither yes nor no"
 
 
 def _parse_category(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
-    missing = is_missing(values).to_numpy()
+    # what was learnt decides what "-" means, not what stands beside it in later rows
+    missing = is_missing(values, dash="-" in field.categories or has_plus(field.categories)).to_numpy()
     text = values.astype("string").str.strip().astype(object).to_numpy()
     known = np.isin(text.astype(str), field.categories) & ~missing
     unknown = ~known & ~missing

@@ -5,14 +5,14 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
-import io
+import itertools
 import re
-import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import numpy as np
 import pandas as pd
 
 from medtasks.errors import DataError
@@ -21,7 +21,18 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".parquet", ".pq")
 MISSING = ("", "na", "n/a", "nan", "null", "?", "-", ".")
 """Texts that mean "not known" (lower case, without white space): pandas', UCI's and SAS' conventions.
 
-"none" is not among them: of a symptom or a diagnosis it is an answer."""
+"none" is not among them: of a symptom or a diagnosis it is an answer. So is "-" beside "+"; see `is_missing`."""
+_PLUS = re.compile(r"\(?\d?\s*\++\)?|\+/?-|±")
+"""How findings are graded by signs: +, ++, 2+, (+), +/-."""
+
+ROW_ERROR = "(why the row cannot be used)"
+"""The column that tells of each row why it cannot be used, None where it can: only where rows are cut short."""
+NAMELESS = "Unnamed: "
+"""How a column without a name is called, with its number behind: as pandas does."""
+_BLOCK = 1 << 20
+"""Bytes looked at at a time to tell the encoding."""
+_HEADER_LINES = 1000
+"""Lines that a header with line breaks in its names may have: a quote that does not end is not followed further."""
 
 
 def is_table(path: Path) -> bool:
@@ -35,6 +46,8 @@ def is_table(path: Path) -> bool:
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a whole table. The columns of text formats stay text, so that nothing is guessed too early.
+
+    Rows with fewer fields than the header keep their place, and `row_errors` tells of them.
 
     Raises
     ------
@@ -61,17 +74,73 @@ def iterate_table(path: Path, rows: int, *, bare: bool = False) -> Iterator[pd.D
         raise DataError(f"{path} has a header but no rows", hint="export the table again")
 
 
-def is_missing(values: pd.Series) -> pd.Series:
+def is_missing(values: pd.Series, *, dash: bool | None = None) -> pd.Series:
     """Mark the values that mean "not known".
 
+    Parameters
+    ----------
+    dash
+        Whether ``-`` is an answer ("negative"); where None, it is if the values hold ``+``, ``++`` and the like.
+
+    Examples
+    --------
     >>> is_missing(pd.Series(["1", "?", " NA ", None])).tolist()
     [False, True, True, True]
+    >>> is_missing(pd.Series(["-", "+"])).tolist(), is_missing(pd.Series(["-", "1"])).tolist()
+    ([False, False], [True, False])
     """
     blank = values.isna()
     if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == object or pd.api.types.is_string_dtype(values):
         text = values.astype("string").str.strip().str.lower()
-        blank = blank | text.isin(MISSING).fillna(True).astype(bool)
+        dashes = text.eq("-").fillna(False).astype(bool)
+        if dash is None:
+            dash = bool(dashes.any()) and has_plus(text.dropna().unique())
+        blank = blank | (text.isin(MISSING).fillna(True).astype(bool) & ~(dashes & dash))
     return blank
+
+
+def has_plus(texts: Iterable[Any]) -> bool:
+    """Say whether one of the texts grades a finding by ``+``, so that ``-`` beside it means "negative".
+
+    >>> has_plus(["-", "++"]), has_plus(["-", "a+b"])
+    (True, False)
+    """
+    return any(_PLUS.fullmatch(str(text).strip()) for text in texts)
+
+
+def why_missing(values: pd.Series, what: str) -> list[str | None]:
+    """Say of each row why it lacks ``what``: its cell is empty, or holds a text that counts as missing; None else.
+
+    >>> why_missing(pd.Series(["ill", "", "NA"]), "label")[1]
+    'the row has no label'
+    """
+    missing = is_missing(values).to_numpy()
+    empty = (values.isna() | values.astype("string").str.strip().eq("").fillna(True).astype(bool)).to_numpy()
+    told = f"the row's {what} is a text that counts as missing (NA, ?, - and the like)"
+    return [
+        None if not gone else f"the row has no {what}" if bare else told
+        for gone, bare in zip(missing, empty, strict=True)
+    ]
+
+
+def row_errors(table: pd.DataFrame) -> list[str | None]:
+    """Return why each row of a table that was read cannot be used (it was cut short); None where it can.
+
+    >>> row_errors(pd.DataFrame({"a": ["1"]}))
+    [None]
+    """
+    if ROW_ERROR not in table.columns:
+        return [None] * len(table)
+    return [error if isinstance(error, str) else None for error in table[ROW_ERROR]]
+
+
+def spare_cut(table: pd.DataFrame, values: Mapping[str | None, str]) -> pd.DataFrame:
+    """Put values (by column) into rows that were cut short, which are left out anyway.
+
+    A patient or a split that such a row lacks is no reason to refuse the whole table.
+    """
+    cut = np.array([error is not None for error in row_errors(table)], dtype=bool)
+    return table.assign(**{name: table[name].mask(cut, value) for name, value in values.items() if name and cut.any()})
 
 
 def check_header(where: str, names: Sequence[str]) -> None:
@@ -107,27 +176,9 @@ def _text(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     try:
         encoding = _encoding(path)
         with _open(path, encoding) as file:
-            head, first = (next((line for line in file if line.strip()), "") for _ in range(2))
-        separator = _separator(path, head)
-        header, row = (next(csv.reader(io.StringIO(line), delimiter=separator), []) for line in (head, first))
-        if len(row) > len(header):  # which pandas 2 passes over where the field too many is empty
-            raise pd.errors.ParserError(f"{len(row)} fields below a header of {len(header)}")
-        check_header(str(path), header)
-        with (
-            _open(path, encoding) as file,
-            pd.read_csv(
-                file,
-                sep=separator,
-                dtype=str,
-                keep_default_na=False,
-                skipinitialspace=True,
-                chunksize=rows,
-                index_col=False,
-                on_bad_lines="error",
-            ) as parts,
-        ):
-            while (part := _next(parts)) is not None:
-                yield part.rename(columns=str.strip)
+            separator = _separator(path, _head(file))
+        with _open(path, encoding) as file:
+            yield from _frames(_records(file, separator), rows, str(path))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is a damaged gzip file ({_first_line(error)})", hint="copy it again") from error
     except OSError as error:
@@ -136,18 +187,67 @@ def _text(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         raise DataError(
             f"{path} is encoded neither in UTF-8, UTF-16 nor Windows-1252 throughout", hint="save the table as UTF-8"
         ) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning, csv.Error) as error:
+    except csv.Error as error:
         raise DataError(
             f"{path} is not a readable table ({_first_line(error)})",
             hint="give each row as many fields as the header, with commas in texts quoted",
         ) from error
 
 
-def _next(parts: Iterator[pd.DataFrame]) -> pd.DataFrame | None:
-    with warnings.catch_warnings():
-        # pandas only warns where every row is longer than the header, and then leaves a column out
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        return next(parts, None)
+_Record = tuple[int, list[str]]
+"""The number of a record's last line in the file, and its fields."""
+
+
+def _records(file: IO[str], separator: str) -> Iterator[_Record]:
+    """Yield the header and the rows; blank lines are no rows."""
+    ended = False
+
+    def lines() -> Iterator[str]:
+        nonlocal ended
+        yield from file
+        ended = True
+
+    reader = csv.reader(lines(), delimiter=separator, skipinitialspace=True)
+    width, start = 0, 1
+    for record in reader:
+        if ended:  # the reader asks for a line after the last only within a quoted text
+            raise csv.Error(f"a quoted text in the row of line {start} does not end")
+        if record and (record != [""] or width == 1):  # of a single column, an empty text is a row
+            width = width or len(record)
+            yield reader.line_num, record
+        start = reader.line_num + 1
+
+
+def _frames(records: Iterator[_Record], rows: int, where: str) -> Iterator[pd.DataFrame]:
+    _, header = next(records, (0, []))
+    if not header:
+        raise csv.Error("it has no header")
+    check_header(where, header)
+    names = [name.strip() or f"{NAMELESS}{i}" for i, name in enumerate(header)]
+    yield _frame(list(itertools.islice(records, rows)), names)
+    while part := list(itertools.islice(records, rows)):
+        yield _frame(part, names)
+
+
+def _frame(records: Sequence[_Record], names: list[str]) -> pd.DataFrame:
+    """Make a table of texts; a row that ends early may be cut anywhere, so what it still has is not to be trusted."""
+    width = len(names)
+    long = next((record for record in records if len(record[1]) > width), None)
+    if long is not None:
+        raise csv.Error(f"line {long[0]} has {len(long[1])} fields below a header of {width}")
+    whole = [fields + [""] * (width - len(fields)) for _, fields in records]
+    frame = pd.DataFrame(whole, columns=names, dtype=str)
+    if any(len(fields) < width for _, fields in records):
+        frame[ROW_ERROR] = pd.Series(
+            [
+                f"the row has {len(fields)} of {width} fields (empty ones at the end need their separators too)"
+                if len(fields) < width
+                else None
+                for _, fields in records
+            ],
+            dtype=object,
+        )
+    return frame
 
 
 def _open(path: Path, encoding: str) -> IO[str]:
@@ -157,18 +257,30 @@ def _open(path: Path, encoding: str) -> IO[str]:
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8 (with or without BOM) or UTF-16 by its BOM; Windows-1252 where the bytes are not UTF-8."""
+    """UTF-8 (with or without BOM), UTF-16 by its BOM, or Windows-1252 where the first bytes past ASCII are no UTF-8."""
     with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        head = file.read(1 << 20)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    if b"\0" in head:
-        raise DataError(f"{path} is binary, not a table", hint="give a CSV, TSV or Parquet file")
+        head = file.read(_BLOCK)
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return "utf-16"
+        if b"\0" in head:
+            raise DataError(f"{path} is binary, not a table", hint="give a CSV, TSV or Parquet file")
+        while head.isascii() and (more := file.read(_BLOCK)):  # the first umlaut may stand late
+            head = more
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)  # which lets the end cut a character in two
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8-sig"
+
+
+def _head(file: IO[str]) -> str:
+    """Return the header: the first line that is not blank, with those that a quoted name goes on in."""
+    head = next((line for line in file if line.strip()), "")
+    for line in itertools.islice(file, _HEADER_LINES):
+        if head.count('"') % 2 == 0:
+            break
+        head += line
+    return head
 
 
 def _separator(path: Path, head: str) -> str:

@@ -33,6 +33,7 @@ NEGATIVE = frozenset(
         "no finding",
         "no_finding",
         "0",
+        "-",
         "false",
     }
 )
@@ -116,8 +117,9 @@ def check_options(options: DiagnosisOptions, source: object, dataset: Dataset) -
             raise UsageError(f"--within: no field is called {options.within!r}", hint=suggest(options.within, known))
     if options.pixel_range is not None and not _deep(dataset):
         raise UsageError(
-            "--pixel-range is for images of 16 or 32 bits in PNG, TIFF or .npz, and there is none",
-            hint="leave it out: 8 bits and DICOM say by themselves what is black and white",
+            "--pixel-range is for images of 16 or 32 bits in PNG, TIFF or .npz and DICOM without a window, and there "
+            "is none",
+            hint="leave it out: 8 bits and a window of DICOM say by themselves what is black and white",
         )
     if len(dataset.classes) > 2 and options.threshold != DiagnosisOptions().threshold:
         raise UsageError(

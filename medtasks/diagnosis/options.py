@@ -47,7 +47,8 @@ class DiagnosisOptions(Config):
     path: str = "path"
     """The column of a manifest that holds the image files' paths."""
     pixel_range: PixelRange | None = None
-    """For images of 16 or 32 bits in PNG, TIFF or `.npz`: the values that are black and white, as in `0,4095`."""
+    """For images of 16 or 32 bits in PNG, TIFF or `.npz`, and DICOM without a window: the values that are black and
+    white, as in `0,4095`."""
     positive: Names = ()
     """The class or classes, comma-separated, that count as positive; all others become negative."""
     classes: Names = ()

@@ -13,7 +13,7 @@ import pandas as pd
 
 from medtasks.cases import Images, Records, Schema, Source
 from medtasks.cases.columns import clean, cohorts_in, column, names_in
-from medtasks.cases.image_files import FLOATING, ImageError, Range
+from medtasks.cases.image_files import FLOATING, WINDOWLESS, ImageError, Range
 from medtasks.cases.image_places import find_images, manifest_paths
 from medtasks.cases.images import (
     ImageFacts,
@@ -22,7 +22,7 @@ from medtasks.cases.images import (
     load_npz,
 )
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
-from medtasks.cases.tables import is_table, read_table
+from medtasks.cases.tables import is_table, read_table, row_errors, spare_cut, why_missing
 from medtasks.dataset import Dataset, Origin
 from medtasks.diagnosis.labels import encode
 from medtasks.diagnosis.options import DiagnosisOptions
@@ -170,15 +170,16 @@ def _manifest(
     ids = [str(value) for value in table[name or options.path]]
     labels = clean(table[target])
     keep, invalid = [], []
-    for i, (path, label) in enumerate(zip(paths, labels, strict=True)):
-        reason = "the row has no path" if path is None else "the row has no label" if label is None else None
-        if reason:
+    reasons = zip(row_errors(table), paths, why_missing(table[target], "label"), strict=True)
+    for i, (error, path, lacking) in enumerate(reasons):
+        if reason := error or ("the row has no path" if path is None else lacking):
             invalid.append((f"row {i + 1}", reason))
         else:
             keep.append(i)
     rows = np.array(keep, dtype=np.int64)
-    groups = names_in(table, group, where)
-    splits = read_split(table[split], where) if split else None
+    whole = spare_cut(table, {group: "cut", split: "train"})
+    groups = names_in(whole, group, where)
+    splits = read_split(whole[split], where) if split else None
     cohorts = cohorts_in(table, options.within, where)[rows] if options.within else None
     return _images(
         [paths[i] for i in keep],
@@ -238,8 +239,10 @@ def _images(
 def scaling_notes(bits: Sequence[int], within: Range | None) -> list[str]:
     """Say how images of more than 8 bits were scaled, which a file does not say by itself."""
     deep, floating = [n for n in bits if 0 < n < FLOATING], sum(n == FLOATING for n in bits)
+    windowless = sum(n == WINDOWLESS for n in bits)
     if within is not None:
-        return [f"Images of more than 8 bits are scaled from {within[0]:g} (black) to {within[1]:g} (white)."]
+        but = ", but for DICOM with a window of its own" if windowless else ""
+        return [f"Images of more than 8 bits are scaled from {within[0]:g} (black) to {within[1]:g} (white){but}."]
     notes = []
     if deep and max(deep) < 16:
         top = 2 ** max(deep) - 1
@@ -251,6 +254,12 @@ def scaling_notes(bits: Sequence[int], within: Range | None) -> list[str]:
         notes.append(
             f"{floating} images of 32 bits hold values outside [0, 1] and are each stretched between their own "
             "extremes; --pixel-range LOW,HIGH scales all alike, so that a value means the same in each."
+        )
+    if windowless:
+        notes.append(
+            f"{windowless} DICOM files have no window and are scaled by the whole range that their bits can hold, "
+            "which can leave little contrast; --pixel-range LOW,HIGH says what is black and white in them (after the "
+            "rescale, in CT Hounsfield units)."
         )
     return notes
 
@@ -273,14 +282,18 @@ def _records(
         )
     frame, errors = parse(table, fields)
     ids = [str(value) for value in table[name]] if name else [str(i + 1) for i in range(len(table))]
-    reasons = ["the row has no label" if label is None else error for label, error in zip(labels, errors, strict=True)]
+    reasons = [
+        cut or lacking or error
+        for cut, lacking, error in zip(row_errors(table), why_missing(table[target], "label"), errors, strict=True)
+    ]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
     if not len(rows):
         raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
     codes, classes = encode(labels[rows], where)
-    groups = names_in(table, group, where)
-    splits = read_split(table[split], where) if split else None
+    whole = spare_cut(table, {group: "cut", split: "train"})
+    groups = names_in(whole, group, where)
+    splits = read_split(whole[split], where) if split else None
     return Dataset(
         Records([ids[i] for i in rows], frame.iloc[rows], fields),
         codes,

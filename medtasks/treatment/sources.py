@@ -13,7 +13,7 @@ import pandas as pd
 from medtasks.cases import Patients, Schema, Source
 from medtasks.cases.columns import clean, column, names_in, natural
 from medtasks.cases.records import check_columns, fields_of, infer_fields, numbers, parse, with_names
-from medtasks.cases.tables import is_missing, is_table, read_table
+from medtasks.cases.tables import is_missing, is_table, read_table, row_errors, spare_cut, why_missing
 from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.splits import read_split
@@ -106,14 +106,15 @@ def read_patients(table: pd.DataFrame, options: TreatmentOptions, where: str, sc
     frame, errors = parse(table, fields)
     ids = [str(value) for value in table[columns.id]] if columns.id else [str(i + 1) for i in range(len(table))]
     told = _doses(table, columns) if columns.dose else _arms(table, columns, options, where)
-    reasons = [mine or error for mine, error in zip(told.reasons, errors, strict=True)]
+    reasons = [cut or mine or error for cut, mine, error in zip(row_errors(table), told.reasons, errors, strict=True)]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
     if not len(rows):
         raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
     _check_ids([ids[i] for i in rows], columns, where)
-    groups = names_in(table, columns.group, where)
-    splits = read_split(table[columns.split], where) if columns.split else None
+    whole = spare_cut(table, {columns.group: "cut", columns.split: "train"})
+    groups = names_in(whole, columns.group, where)
+    splits = read_split(whole[columns.split], where) if columns.split else None
     return Dataset(
         Patients([ids[i] for i in rows], frame.iloc[rows], fields),
         told.targets[rows],
@@ -185,14 +186,13 @@ def _arms(table: pd.DataFrame, columns: Columns, options: TreatmentOptions, wher
             f"the column {columns.outcome!r} is empty throughout", hint="name the outcome's column with --outcome"
         )
     reasons: list[str | None] = [
-        "the row has no treatment"
-        if code < 0
-        else "the row has no outcome"
-        if empty
-        else "the outcome is no number (decimals take a point)"
-        if np.isnan(value)
-        else None
-        for code, empty, value in zip(codes, blank, outcome, strict=True)
+        untreated or unknown or ("the outcome is no number (decimals take a point)" if np.isnan(value) else None)
+        for untreated, unknown, value in zip(
+            why_missing(table[columns.treatment], "treatment"),
+            why_missing(table[columns.outcome], "outcome"),
+            outcome,
+            strict=True,
+        )
     ]
     targets = np.full((len(table), len(names)), np.nan)
     rows = np.flatnonzero(codes >= 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -143,3 +144,13 @@ def test_what_cannot_be_read_is_told(
     with pytest.raises(kind, match=error) as told:
         dataset(pd.DataFrame(table), **options)
     assert told.value.hint
+
+
+def test_a_row_cut_short_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("smiles,activity,split\nCCO,1.5,train\nCCN,2\nCCC,3,test\n")
+    data = read(path, ActivityOptions(), Context())
+    assert len(data) == 2
+    ((row, reason),) = data.origin.invalid
+    assert row == "row 2"
+    assert "2 of 3 fields" in reason

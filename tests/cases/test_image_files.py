@@ -14,7 +14,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medtasks.cases.image_files import ImageError, as_float, decode, is_grey, is_image, resize
+from medtasks.cases.image_files import (
+    WINDOWLESS,
+    ImageError,
+    as_float,
+    bits_used,
+    decode,
+    is_grey,
+    is_image,
+    resize,
+    stored,
+)
+from medtasks.cases.image_places import find_images
 
 GREY = np.arange(6 * 8, dtype=np.uint8).reshape(6, 8) * 5
 RGB = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
@@ -104,6 +115,28 @@ def test_what_is_no_image_has_a_reason(tmp_path: Path) -> None:
     assert "not an image" in reason(tmp_path / "x.png")
 
 
+def png16(path: Path, pixels: Any, colour: int) -> Path:
+    """Write a PNG with 16 bits per channel, which Pillow cannot: colour type 2 is RGB, 4 grey with alpha."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, colour, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    packed = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + packed)
+    return path
+
+
+def test_colour_of_16_bits_is_read_in_8_and_refused_where_that_loses_it(tmp_path: Path) -> None:
+    wide = RGB.astype(np.uint16) * 257
+    assert np.array_equal(decode(png16(tmp_path / "wide.png", wide, 2)), RGB)
+    assert "upper 8" in reason(png16(tmp_path / "narrow.png", RGB.astype(np.uint16) * 16, 2))
+    assert "upper 8" in reason(png16(tmp_path / "la.png", (RGB[:, :, :2] // 32).astype(np.uint16) * 257, 4))
+    dark = decode(saved(tmp_path / "dark.png", RGB // 32))  # 8 bits are as they are
+    assert np.array_equal(dark, RGB // 32)
+
+
 def bomb(path: Path, side: int) -> Path:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -130,10 +163,73 @@ def test_several_frames_are_refused_with_their_number(tmp_path: Path) -> None:
 # --- DICOM ---
 
 
-def test_dicom_is_stretched_to_0_1(tmp_path: Path, make_dicom: Any) -> None:
+SLICE = np.array([[1000, 1050], [1064, 1100]], dtype=np.uint16)
+CT = {"BitsStored": 12, "HighBit": 11, "RescaleSlope": 1, "RescaleIntercept": -1024}
+
+
+def test_dicom_without_a_window_is_scaled_by_its_bits(tmp_path: Path, make_dicom: Any) -> None:
     found = decode(make_dicom(tmp_path / "a.dcm", DEEP))
     assert found.dtype == np.float32
-    assert found[:, :, 0] == pytest.approx(DEEP / DEEP.max(), abs=1e-6)
+    assert found[:, :, 0] == pytest.approx(DEEP / 65535, abs=1e-6)
+    twelve = decode(make_dicom(tmp_path / "b.dcm", SLICE, **CT))
+    assert twelve[:, :, 0] == pytest.approx(SLICE / 4095, abs=1e-6)
+    signed = decode(make_dicom(tmp_path / "c.dcm", SLICE.astype(np.int16), **CT))
+    assert signed[:, :, 0] == pytest.approx((SLICE + 2048) / 4095, abs=1e-6)
+
+
+def test_dicom_of_8_bits_without_a_window_is_as_its_png(tmp_path: Path, make_dicom: Any) -> None:
+    png = as_float(decode(saved(tmp_path / "a.png", GREY)))
+    assert decode(make_dicom(tmp_path / "a.dcm", GREY)) == pytest.approx(png, abs=1e-6)
+    assert decode(make_dicom(tmp_path / "a.dcm", GREY), (0, 100)) == pytest.approx(png, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tags", "grey"),
+    [
+        ({"WindowCenter": 40, "WindowWidth": 400}, (26 - 39.5) / 399 + 0.5),
+        ({"WindowCenter": 40, "WindowWidth": 400, "VOILUTFunction": "LINEAR_EXACT"}, (26 - 40) / 400 + 0.5),
+        ({"WindowCenter": 40, "WindowWidth": 400, "VOILUTFunction": "SIGMOID"}, 1 / (1 + np.exp(4 * 14 / 400))),
+        ({"WindowCenter": [40, -600], "WindowWidth": [400, 1500]}, (26 - 39.5) / 399 + 0.5),
+        ({"WindowCenter": 40, "WindowWidth": 0}, 1050 / 4095),  # which says nothing
+        ({"WindowCenter": 40}, 1050 / 4095),
+        ({"WindowCenter": "", "WindowWidth": 400}, 1050 / 4095),
+        ({}, 1050 / 4095),
+        ({"RescaleSlope": 0.5, "RescaleIntercept": -512, "WindowCenter": 20, "WindowWidth": 200.5}, None),
+        ({"RescaleSlope": -1}, 1 - 1050 / 4095),
+    ],
+)
+def test_a_value_has_the_same_grey_whatever_else_is_in_its_slice(
+    tmp_path: Path, make_dicom: Any, tags: dict[str, Any], grey: float | None
+) -> None:
+    wide = SLICE.copy()
+    wide[0, 0], wide[1, 1] = 0, 4095
+    for name, pixels in (("narrow.dcm", SLICE), ("wide.dcm", wide)):
+        found = decode(make_dicom(tmp_path / name, pixels, **{**CT, **tags}))
+        expected = (13 - 19.5) / 199.5 + 0.5 if grey is None else grey
+        assert found[0, 1, 0] == pytest.approx(expected, abs=1e-4)
+        inverted = {**CT, **tags, "PhotometricInterpretation": "MONOCHROME1"}
+        assert decode(make_dicom(tmp_path / name, pixels, **inverted))[0, 1, 0] == pytest.approx(1 - expected, abs=1e-4)
+
+
+def test_a_voi_lut_says_what_is_black_and_white(tmp_path: Path, make_dicom: Any) -> None:
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.LUTDescriptor, item.LUTData = [101, 1000, 10], np.linspace(0, 1023, 101).astype(int).tolist()
+    item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
+    values = np.array([[0, 1000], [1050, 4000]], dtype=np.uint16)
+    found = decode(make_dicom(tmp_path / "a.dcm", values, VOILUTSequence=[item], WindowCenter=9, WindowWidth=9))
+    assert found[:, :, 0] == pytest.approx(np.array([[0, 0], [511 / 1023, 1]]), abs=1e-6)
+
+
+def test_a_declared_range_holds_for_dicom_without_a_window_only(tmp_path: Path, make_dicom: Any) -> None:
+    bare = make_dicom(tmp_path / "a.dcm", SLICE, **CT)
+    assert decode(bare, (-24, 76))[:, :, 0] == pytest.approx((SLICE - 1000.0) / 100, abs=1e-4)
+    dark = make_dicom(tmp_path / "b.dcm", SLICE, **CT, PhotometricInterpretation="MONOCHROME1")
+    assert decode(dark, (-24, 76))[:, :, 0] == pytest.approx(1 - (SLICE - 1000.0) / 100, abs=1e-4)
+    windowed = make_dicom(tmp_path / "c.dcm", SLICE, **CT, WindowCenter=40, WindowWidth=400)
+    assert decode(windowed, (-24, 76))[0, 1, 0] == pytest.approx(0.466, abs=1e-3)
+    assert (bits_used(stored(bare)), bits_used(stored(windowed))) == (WINDOWLESS, 0)
 
 
 def test_monochrome1_is_inverted(tmp_path: Path, make_dicom: Any) -> None:
@@ -143,9 +239,9 @@ def test_monochrome1_is_inverted(tmp_path: Path, make_dicom: Any) -> None:
 
 
 def test_rescale_and_window_are_applied(tmp_path: Path, make_dicom: Any) -> None:
-    stored = np.array([[0, 500, 1000], [1100, 1200, 3000]], dtype=np.int16)
+    values = np.array([[0, 500, 1000], [1100, 1200, 3000]], dtype=np.int16)
     tags = {"RescaleSlope": 1, "RescaleIntercept": -1000, "WindowCenter": 100, "WindowWidth": 200}
-    found = decode(make_dicom(tmp_path / "ct.dcm", stored, **tags))[:, :, 0]
+    found = decode(make_dicom(tmp_path / "ct.dcm", values, **tags))[:, :, 0]
     # -1000, -500 and 0 HU lie below the window of 0 to 200 HU; 100 is its middle; 200 and 2000 are white
     assert found[0] == pytest.approx([0, 0, 0], abs=0.01)
     assert found[1] == pytest.approx([0.5, 1, 1], abs=0.01)
@@ -166,9 +262,11 @@ def test_a_palette_dicom_shows_its_colours_not_its_indices(tmp_path: Path, make_
     assert found[0, 1] == pytest.approx([1, 0, 0], abs=0.01)
 
 
-def test_dicom_without_a_suffix_is_found_and_read(tmp_path: Path, make_dicom: Any) -> None:
-    path = make_dicom(tmp_path / "IM0001", DEEP)
+@pytest.mark.parametrize("name", ["IM0001", "1.2.840.113619.2.5.7", "IM-0001.001", "scan.IMA", "MR.1.2.840.x"])
+def test_dicom_under_any_name_is_found_and_read(tmp_path: Path, make_dicom: Any, name: str) -> None:
+    path = make_dicom(tmp_path / name, DEEP)
     assert is_image(path)
+    assert find_images(tmp_path) == [path]
     assert decode(path).shape == (6, 8, 1)
 
 
@@ -261,6 +359,7 @@ def test_colour_is_told_from_grey_stored_as_rgb(tmp_path: Path) -> None:
 def test_only_images_count_as_images(tmp_path: Path) -> None:
     for name in ("a.png", "b.JPG", "c.tiff", "d.dcm"):
         assert is_image(tmp_path / name)
-    (tmp_path / "README").write_text("no DICOM")
-    for name in ("README", "notes.txt", "Thumbs.db", "x.csv", "absent"):
+    for name in ("README", "1.2.840"):
+        (tmp_path / name).write_text("no DICOM")
+    for name in ("README", "1.2.840", "notes.txt", "Thumbs.db", "x.csv", "absent"):
         assert not is_image(tmp_path / name)

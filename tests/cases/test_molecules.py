@@ -160,3 +160,12 @@ def test_rows_can_be_taken_and_have_a_digest_of_their_own() -> None:
 def test_a_bad_row_is_named() -> None:
     with pytest.raises(DataError, match="row 2: the SMILES cannot be parsed"):
         Molecules.from_smiles(["CCO", "C1CC"])
+
+
+def test_a_row_cut_short_is_invalid_though_it_has_a_structure(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("smiles,id,site\nCCO,a,x\nCCN,b\nCCC,c,\n")
+    (reading,) = Molecules.read(path, SCHEMA)
+    assert reading.ids == ("a", "b", "c")
+    assert reading.errors[0] is reading.errors[2] is None
+    assert "2 of 3 fields" in str(reading.errors[1])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medtasks.cases.tables import is_missing, is_table, iterate_table, read_table
+from medtasks.cases.tables import is_missing, is_table, iterate_table, read_table, row_errors
 from medtasks.errors import DataError
 
 PLAIN = "age,fever,place\n61,yes,Köln\n47,no,Genève\n"
@@ -88,9 +88,39 @@ def test_rows_longer_than_the_header_are_refused_without_warnings_as_errors(tmp_
         refused(text(tmp_path / "t.csv", "a,b\n1,2,3\n4,5,6\n"))
 
 
-def test_a_row_that_ends_early_keeps_its_place_and_lacks_the_rest(tmp_path: Path) -> None:
-    table = read_table(text(tmp_path / "t.csv", "a,b,c\n1,2\n3,4,5\n"))
-    assert is_missing(table["c"]).tolist() == [True, False]
+@pytest.mark.parametrize("rows", [100, 1])
+def test_a_row_that_ends_early_keeps_its_place_with_the_reason(tmp_path: Path, rows: int) -> None:
+    path = text(tmp_path / "t.csv", "a,b,c\n3,4,5\n1,2\n\n3,4,\n")
+    table = pd.concat(list(iterate_table(path, rows)), ignore_index=True)
+    assert is_missing(table["c"]).tolist() == [False, True, True]
+    first, second, third = row_errors(table)
+    assert first is third is None
+    assert "2 of 3 fields" in str(second)
+
+
+def test_a_table_of_whole_rows_has_its_columns_only(tmp_path: Path) -> None:
+    assert list(read_table(text(tmp_path / "t.csv", "a,b\n3,\n")).columns) == ["a", "b"]
+
+
+def test_a_line_break_within_a_quoted_name_is_part_of_the_name(tmp_path: Path) -> None:
+    table = read_table(text(tmp_path / "t.csv", '\nid;"CRP\n(mg/l), serum";age\n0;1.5;81\n'))
+    assert table.to_dict("list") == {"id": ["0"], "CRP\n(mg/l), serum": ["1.5"], "age": ["81"]}
+
+
+def test_a_quote_that_does_not_end_is_told_with_its_line(tmp_path: Path) -> None:
+    assert "line 3" in refused(text(tmp_path / "t.csv", 'a,b\n1,2\n3,"4\n5,6\n')).message
+
+
+def test_an_empty_text_of_a_single_column_is_a_row(tmp_path: Path) -> None:
+    assert read_table(text(tmp_path / "t.csv", 'a\n1\n""\n\n2\n'))["a"].tolist() == ["1", "", "2"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_first_umlaut_late_in_a_file_tells_the_encoding(tmp_path: Path, packed: bool) -> None:
+    content = b"a,b\n" + b"1,2\n" * 300_000 + "Köln,2\n".encode("cp1252")
+    path = tmp_path / ("t.csv.gz" if packed else "t.csv")
+    path.write_bytes(gzip.compress(content, 1) if packed else content)
+    assert read_table(path)["a"].iloc[-1] == "Köln"
 
 
 @pytest.mark.parametrize("content", ["a,b,a\n1,2,3\n", "a,b, a \n1,2,3\n"])
@@ -134,7 +164,7 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_strange_byte_late_in_a_large_file_is_told_not_thrown(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"\xff,2\n")
+    path.write_bytes("ä,b\n".encode() + b"1,2\n" * 300_000 + b"\xff,2\n")
     assert "encod" in refused(path).message
 
 
@@ -172,6 +202,14 @@ def test_the_usual_texts_for_missing_are_missing(value: str) -> None:
 @pytest.mark.parametrize("value", ["0", "no", "none", "None", "none known", "-1", "negative", "false"])
 def test_an_answer_of_no_is_not_missing(value: str) -> None:
     assert is_missing(pd.Series([value])).tolist() == [False]
+
+
+@pytest.mark.parametrize("plus", ["+", "++", "(+)", "2+", "+/-", "±"])
+def test_a_dash_beside_a_plus_is_an_answer(plus: str) -> None:
+    assert is_missing(pd.Series(["-", plus, "?", ""])).tolist() == [False, False, True, True]
+    assert is_missing(pd.Series(["-", plus]), dash=False).tolist() == [True, False]
+    assert is_missing(pd.Series(["-", "a+b", "1.5"])).tolist() == [True, False, False]
+    assert is_missing(pd.Series(["-", "a"]), dash=True).tolist() == [False, False]
 
 
 def test_numbers_booleans_and_dates_are_missing_where_null() -> None:

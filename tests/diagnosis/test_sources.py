@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from medtasks.cases import Images, Records
+from medtasks.cases.image_files import WINDOWLESS
 from medtasks.dataset import Dataset
 from medtasks.diagnosis.options import DiagnosisOptions
-from medtasks.diagnosis.sources import read
+from medtasks.diagnosis.sources import read, scaling_notes
 from medtasks.errors import DataError, MedtasksError, UsageError
 from medtasks.model import Context
 
@@ -405,6 +406,12 @@ def test_32_bits_beyond_0_1_are_told_and_made_comparable_by_a_declared_range(tmp
     assert means[told.targets == 0].max() < means[told.targets == 1].min()  # "b" is brighter by 400 everywhere
 
 
+def test_dicom_without_a_window_is_noted_with_the_way_out() -> None:
+    (note,) = scaling_notes([WINDOWLESS, WINDOWLESS, 0], None)
+    assert "2 DICOM files have no window" in note
+    assert "--pixel-range" in note
+
+
 def test_a_pixel_range_without_effect_or_sense_is_refused(image_folder: Path, tmp_path: Path, cli: Any) -> None:
     run = ("run", "diagnosis", "--model", "linear-image", "--dry-run", "--data")
     done = cli(*run, image_folder, "--pixel-range", "0,4095")
@@ -414,3 +421,35 @@ def test_a_pixel_range_without_effect_or_sense_is_refused(image_folder: Path, tm
     for wrong in ("4095,0", "0", "0,much", "0,nan"):
         assert cli(*run, films, "--pixel-range", wrong).code == 2
     assert "no value above 4095" in cli(*run, films).err
+
+
+def test_a_row_cut_short_is_left_out_with_the_reason(tmp_path: Path, image_folder: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("age,label,patient_id,split\n" + "61,ill,a,train\n47,well,b,train\n" * 3 + "50,ill\n")
+    images = sorted(image_folder.rglob("*.png"))[:3]
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(
+        "path,label,patient_id\n" + f"{images[0]},ill,a\n{images[1]},well,b\n" * 3 + f"{images[2]},ill\n"
+    )
+    for file in (path, manifest):
+        data = read(file, DiagnosisOptions(), Context())
+        assert len(data) == 6
+        ((row, reason),) = data.origin.invalid
+        assert row == "row 7"
+        assert " 2 of " in reason
+    schema = data.cases.schema()
+    (reading,) = Images.read(manifest, schema)
+    assert [error is None for error in reading.errors] == [True] * 6 + [False]
+    assert "2 of 3 fields" in str(reading.errors[6])
+
+
+def test_negatives_written_as_a_dash_stay_and_texts_that_mean_missing_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("age,label\n" + "61,+\n47,-\n" * 4 + "50,NA\n51,\n")
+    data = read(path, DiagnosisOptions(), Context())
+    assert data.classes == ("-", "+")
+    assert data.targets.tolist() == [1, 0] * 4
+    (first, told), (second, empty) = data.origin.invalid
+    assert (first, second) == ("row 9", "row 10")
+    assert "counts as missing" in told
+    assert empty == "the row has no label"

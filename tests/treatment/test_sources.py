@@ -61,7 +61,7 @@ def test_rows_without_treatment_or_outcome_are_told(table: pd.DataFrame) -> None
     assert len(data) == 76
     assert dict(data.origin.invalid) == {
         "row 4": "the row has no treatment",
-        "row 6": "the row has no outcome",
+        "row 6": "the row's outcome is a text that counts as missing (NA, ?, - and the like)",
         "row 8": "the outcome is no number (decimals take a point)",
         "row 10": "field 'age' is not a number (decimals take a point)",
     }
@@ -181,3 +181,16 @@ def test_reading_needs_a_table(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(DataError, match="is no table"):
         TASK.read(tmp_path / "x.json", options(), context=Context())
+
+
+def test_a_row_cut_short_is_left_out_with_the_reason(table: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    table.assign(patient_id=np.arange(len(table)), split="train").to_csv(path, index=False)
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].rsplit(",", 2)[0]
+    path.write_text("\n".join(lines))
+    data = read(path, options())
+    assert len(data) == len(table) - 1
+    ((row, reason),) = data.origin.invalid
+    assert row == "row 3"
+    assert "fields" in reason

@@ -152,7 +152,13 @@ def _levels(records: Records, field: Field, most: int) -> list[float]:
 def _fields(stored: Any) -> Sequence[Field]:
     try:
         found = [
-            Field(str(item["name"]), str(item["type"]), tuple(map(str, item["categories"])), bool(item["open"]))
+            Field(
+                str(item["name"]),
+                str(item["type"]),
+                tuple(map(str, item["categories"])),
+                bool(item["open"]),
+                str(item.get("unit", "")),
+            )
             for item in stored
         ]
     except (TypeError, KeyError):
