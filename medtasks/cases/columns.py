@@ -32,13 +32,15 @@ def clean(values: pd.Series) -> npt.NDArray[Any]:
     """Return labels as text, ``1.0`` as ``1``; None where missing."""
     missing = is_missing(values).to_numpy()
     text = values.astype("string").str.strip().astype(object).to_numpy(copy=True)
+    text[missing] = None
     if pd.api.types.is_bool_dtype(values):
-        return text  # a text file says True and False too
+        # as a text file has them; Arrow writes its own in lower case
+        text[~missing] = [str(value).capitalize() for value in text[~missing]]
+        return text
     as_numbers = numbers(values).to_numpy()
     whole = ~np.isnan(as_numbers[~missing])
     if whole.all() and (as_numbers[~missing] == np.round(as_numbers[~missing])).all():
         text[~missing] = [str(int(value)) for value in as_numbers[~missing]]
-    text[missing] = None
     return text
 
 

@@ -51,6 +51,11 @@ def test_truth_values_are_the_same_classes_from_memory_as_from_a_file() -> None:
     assert encode(in_memory, "")[1] == ("False", "True")
 
 
+@pytest.mark.parametrize("kind", ["boolean", "bool[pyarrow]"])
+def test_a_missing_truth_value_is_no_class(kind: str) -> None:
+    assert clean(pd.Series([True, None, False], dtype=kind)).tolist() == ["True", None, "False"]
+
+
 @pytest.mark.parametrize(
     ("labels", "classes"),
     [
