@@ -299,6 +299,7 @@ def audit(
     dataset = read(asked, data, chosen, seed=seed, progress=progress)
     asked.check_options(chosen, data, dataset)
     found = [*auditing.audit(dataset, seed=seed), *auditing.lost(data, chosen)]
+    found += auditing.ungrouped(data, dataset, chosen)
     try:
         asked.check_trainable(dataset)
     except DataError as error:

@@ -120,6 +120,7 @@ def _trust(predictor: Predictor, judged: Judged) -> list[tuple[str, str]]:
     coverage, trust = judged.evaluation.metrics.get("coverage"), predictor.trust
     return [
         ("Calibration", ", ".join(f"{name} {one['method']}".strip() for name, one in each.items())),
+        *([("Positive class", decision["positive"])] if "positive" in decision else []),
         ("Threshold", cut),
         ("Sets and intervals", f"made to hold {trust.level:.0%}, hold {coverage}" if coverage and trust else ""),
         ("Validity", UNTESTED if validity is None else validity.status),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import time
 from abc import ABC, abstractmethod
@@ -74,9 +75,10 @@ class Config(pydantic.BaseModel):
 
 
 def _names(value: object) -> object:
-    """Read ``a,b,c`` as a list of names."""
+    """Read ``a,b,c`` as a list of names; one that holds a comma stands in quotation marks, as in CSV."""
     if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        parts = [part for row in csv.reader(value.splitlines(), skipinitialspace=True) for part in row]
+        return tuple(part.strip() for part in parts if part.strip())
     return value
 
 

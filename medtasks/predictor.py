@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from medtasks.cases import Cases, Schema, Source
+from medtasks.cases import Cases, Records, Schema, Source
 from medtasks.cases.base import Reading
 from medtasks.cases.describing import Describer
 from medtasks.errors import PluginError, UsageError, suggest
@@ -20,6 +20,9 @@ from medtasks.model import Context, Model
 from medtasks.occlusion import Score, occlude
 from medtasks.task import Decision, Outputs, Task
 from medtasks.trust import Trust, advise
+
+SHOWN = 6
+"""Classes or targets that a predictor's short form names."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Explanation:
     parts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # its arrays fill a screen, and its texts may name cases
 class Predictor:
     """A fitted model with the meaning of its numbers, its decision rule and its provenance.
 
@@ -61,6 +64,15 @@ class Predictor:
     facts: Mapping[str, Any] = field(default_factory=dict)
     trust: Trust | None = None
     baseline: Predictor | None = None
+
+    def __repr__(self) -> str:
+        names = self.outputs.classes or self.outputs.names
+        what = (
+            ", ".join(names)
+            if len(names) <= SHOWN
+            else f"{len(names)} {'classes' if self.outputs.classes else 'targets'}"
+        )
+        return f"<Predictor {self.model_id} ({self.task.name}): {what}>"
 
     def scores(self, cases: Cases, *, context: Context | None = None) -> npt.NDArray[Any]:
         """Return the model's own numbers for valid cases, checked against the task's contract.
@@ -124,6 +136,8 @@ class Predictor:
             If the input as a whole cannot be read.
         """
         tables = list(self.iterate(source, context=context))
+        if not tables:
+            return self.table(Reading((), (), None), context=context or Context())
         return pd.concat(tables, ignore_index=True)
 
     def iterate(self, source: Source | Cases, *, context: Context | None = None) -> Iterator[pd.DataFrame]:
@@ -215,12 +229,24 @@ class Predictor:
 
     def _readings(self, source: Source | Cases) -> Iterator[Reading[Any]]:
         if not isinstance(source, Cases):
+            if isinstance(source, Sequence) and not isinstance(source, str):
+                if not source:  # no row in, no row out
+                    return
+                self._check_items(source)
             yield from self.task.read_cases(source, self.schema)
             return
         if source.kind != self.schema["kind"]:
             raise UsageError(f"the model takes {self.schema['kind']}, not {source.kind}", hint="give cases of its kind")
         for part in source.chunks():
             yield Reading(tuple(part.ids), (None,) * len(part), part)
+
+    def _check_items(self, items: Sequence[Any]) -> None:
+        kind = self.schema["kind"]
+        if issubclass(self.task.kind(kind), Records):
+            raise UsageError(
+                f"{kind} are given as a table, a path or cases, not as a {type(items).__name__}",
+                hint="make a table of it: pandas.DataFrame(rows)",
+            )
 
     def table(self, reading: Reading[Any], *, context: Context) -> pd.DataFrame:
         """Answer what was read: one row per row of the input; see `predict`."""

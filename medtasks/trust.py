@@ -19,6 +19,7 @@ from medtasks.evaluation.domain import OUT, Domain, Scale, verdict
 from medtasks.evaluation.shift import Validity, validity
 from medtasks.model import Context, Model
 from medtasks.task import Quantity
+from medtasks.words import joined, parted
 
 Values = npt.NDArray[np.float64]
 LEVEL = 0.9
@@ -28,6 +29,7 @@ LOOKED_AT = 2000
 NAMED = 20_000
 """Training molecules that are kept to name the nearest at most, drawn by chance."""
 SEPARATOR = " | "
+"""What stands between classes in a cell of a table; see `medtasks.words.joined`."""
 UNKNOWN = "not known"
 """The group of cases whose group is not known."""
 POOLED = ""
@@ -244,7 +246,7 @@ def advise(quantities: Sequence[Quantity], answers: pd.DataFrame, level: float) 
     unsure, count = np.zeros(n, dtype=bool), np.ones(n, dtype=int)
     single = [quantity for quantity in quantities if quantity.labels] if len(quantities) == 1 else []
     for quantity in single:
-        count = np.array([len(_members(text)) for text in answers[quantity.set_column]], dtype=int)
+        count = np.array([len(parted(text, SEPARATOR)) for text in answers[quantity.set_column]], dtype=int)
         unsure = count != 1
     reasons = np.where(
         out,
@@ -276,7 +278,7 @@ def _sets(quantity: Quantity, said: Values, groups: npt.NDArray[Any], found: Map
         mine = groups == name
         marked[mine] = class_sets(said[mine], list(one["limits"]))
     labels = np.array(quantity.labels, dtype=object)
-    return np.array([SEPARATOR.join(labels[row]) for row in marked], dtype=object)
+    return np.array([joined(labels[row], SEPARATOR) for row in marked], dtype=object)
 
 
 def calibrated_column(quantity: Quantity, quantities: Sequence[Quantity]) -> str:
@@ -294,10 +296,6 @@ def largest_first(groups: npt.NDArray[Any]) -> list[str]:
 def _enough(reach: Mapping[str, Any]) -> bool:
     """Say whether a group had cases enough to say how far its sets or intervals must reach."""
     return None not in reach["limits"] if "limits" in reach else reach["reach"] is not None
-
-
-def _members(text: str) -> set[str]:
-    return set(text.split(SEPARATOR)) if text else set()
 
 
 def _unsure(number: int, level: float) -> str:
@@ -326,7 +324,7 @@ def held(quantity: Quantity, data: Dataset, answers: pd.DataFrame) -> Held:
     if quantity.labels:
         if quantity.set_column not in answers:
             return {}
-        sets = [_members(text) for text in answers[quantity.set_column]]
+        sets = [parted(text, SEPARATOR) for text in answers[quantity.set_column]]
         names = [quantity.labels[int(code)] if fine else None for code, fine in zip(truth, known, strict=True)]
         inside = np.array([name in one for name, one in zip(names, sets, strict=True)], dtype=np.float64)
         return {

@@ -20,6 +20,8 @@ def test_a_card_holds_facts_and_shows_what_nobody_told(record_run: Path) -> None
     assert text == (record_run / "bundle" / "card.md").read_text("utf-8")
     for part in ("# diagnosis.linear-record: healthy, sick", "SHA-256: ", "| auroc | ", "Validity: ", "## Checklist"):
         assert part in text
+    assert "- Positive class: sick\n" in text
+    assert "The positive class is sick, the negative one healthy." in (record_run / "report.html").read_text("utf-8")
     assert "Ethics approval and consent: not reported" in text
     assert "None" not in text
     assert "MARK" not in text  # no patient

@@ -49,6 +49,24 @@ def test_answers_are_probabilities_with_a_decision(predictor: Predictor, table: 
     assert (answers["prediction"] == table["target"]).mean() > 0.8
 
 
+def test_no_row_in_is_no_row_out(predictor: Predictor, table: pd.DataFrame) -> None:
+    usual = predictor.predict(table.head(1)).columns.tolist()
+    for source in (table.head(0), []):
+        answers = predictor.predict(source)  # type: ignore[arg-type]  # what users may have
+        assert (len(answers), answers.columns.tolist()) == (0, usual)
+
+
+def test_rows_in_a_list_are_told_to_become_a_table(predictor: Predictor) -> None:
+    with pytest.raises(UsageError, match="not as a list") as caught:
+        predictor.predict([{"crp": "SECRETVALUE"}])  # type: ignore[arg-type]
+    assert "pandas.DataFrame(rows)" in str(caught.value.hint)
+    assert "SECRETVALUE" not in str(caught.value)
+
+
+def test_a_predictor_is_shown_in_a_line(predictor: Predictor) -> None:
+    assert repr(predictor) == "<Predictor diagnosis.linear-record (diagnosis): healthy, sick>"
+
+
 def test_bad_rows_keep_their_place_and_shift_no_other(predictor: Predictor, table: pd.DataFrame) -> None:
     whole, part = predictor.predict(table), predictor.predict(harmed(table))
     assert part["id"].tolist() == table["id"].tolist()

@@ -158,6 +158,20 @@ def test_sets_are_calibrated_within_groups(tmp_path: Path) -> None:
     assert (new["status"] == "ok").all()
 
 
+def test_what_a_class_is_called_changes_no_set(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    code = rng.integers(0, 3, 300)
+    table = pd.DataFrame(rng.normal(size=(300, 2)) + code[:, None], columns=["a", "b"])
+    told = {}
+    for names in (("A", "B", "C"), ("A", "B", "A | B")):
+        data = table.assign(target=np.array(names)[code])
+        run = medtasks.run("diagnosis", data, model="linear-record", folds=1, valid=0.3, out=tmp_path / names[2])
+        found = run.evaluation.metrics
+        alone = medtasks.predict(run.bundle, table)
+        told[names[2]] = found["coverage"], found["set_size"], alone["decision"].tolist(), alone["reason"].tolist()
+    assert told["A | B"] == told["C"]
+
+
 LONG = {"split_by": "random", "folds": 1, "valid": 0.35, "test": 0.35, "model": "linear-fingerprint"}
 
 

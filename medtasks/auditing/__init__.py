@@ -3,6 +3,7 @@
 from medtasks.auditing.arms import lost
 from medtasks.auditing.findings import CHECKS, SEVERITIES, Finding
 from medtasks.auditing.overview import audit, ordered
+from medtasks.auditing.repeats import ungrouped
 from medtasks.auditing.reporting import counted, page, section
 
-__all__ = ["CHECKS", "SEVERITIES", "Finding", "audit", "counted", "lost", "ordered", "page", "section"]
+__all__ = ["CHECKS", "SEVERITIES", "Finding", "audit", "counted", "lost", "ordered", "page", "section", "ungrouped"]

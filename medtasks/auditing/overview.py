@@ -12,6 +12,7 @@ from medtasks.auditing import arms, images, leaks, molecules, records, shift, va
 from medtasks.auditing.findings import CHECKS, SEVERITIES, Finding, Subject
 from medtasks.auditing.repeats import copies, equal, near, shared_groups
 from medtasks.cases import Images, Molecules, Records
+from medtasks.cases.columns import alike
 from medtasks.dataset import SPLITS, Dataset
 from medtasks.evaluation.splits import Fold
 from medtasks.words import plural
@@ -108,6 +109,7 @@ def _records(subject: Subject, cases: Records) -> Iterator[Finding]:
     telling = frozenset(field.name for field in cases.fields if any(repr(field.name) in one.title for one in told))
     yield from records.gaps(subject, cases, telling)
     yield from values.strange(subject, cases)
+    yield from values.answers(subject)
     yield from arms.arms(subject, cases)
     yield from shift.shifts(subject, records.shift_columns(cases))
 
@@ -133,6 +135,14 @@ def _classes(subject: Subject) -> Iterator[Finding]:
     for label in subject.labels():
         counts = np.bincount(label.codes, minlength=len(label.classes))
         whole = max(1, int(counts.sum()))
+        for names in alike(label.classes):
+            shown = ", ".join(map(repr, names))
+            yield Finding(
+                "warning",
+                "classes",
+                f"{label.what[0].upper()}{label.what[1:]} has names that differ in case or space only: {shown}",
+                "write them alike if they mean the same: now each is a class of its own",
+            )
         own = label.classes != ("0", "1") or subject.dataset.classes == label.classes
         for code in np.flatnonzero(counts < max(FEW, RARE * whole)):
             name = f"{label.classes[code]!r}" if own else f"{label.what} = {label.classes[code]}"

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from medtasks.auditing.findings import Codes, Finding, Subject
-from medtasks.dataset import SPLITS
+from medtasks.cases import Molecules, Source
+from medtasks.cases.columns import patient_columns
+from medtasks.cases.tables import is_table, read_table
+from medtasks.dataset import SPLITS, Dataset
 from medtasks.words import plural
 
 Sets = list[Codes]
@@ -181,3 +186,30 @@ def shared_groups(subject: Subject) -> list[Finding]:
                 )
             )
     return found
+
+
+def ungrouped(source: Source | Dataset, dataset: Dataset, options: Any) -> list[Finding]:
+    """Tell which columns of a table may name patients who have several rows, where no column was named.
+
+    A data set lacks columns of identifiers, so the source is looked at again.
+    """
+    if dataset.groups is not None or isinstance(dataset.cases, Molecules) or isinstance(source, Dataset):
+        return []
+    if isinstance(source, pd.DataFrame):
+        table = source.rename(columns=str)
+    elif is_table(path := Path(source).expanduser()) and path.is_file():
+        table = read_table(path)
+    else:
+        return []
+    settled = {key: value for key, value in options.model_dump().items() if key != "id"}
+    named = {name for value in settled.values() for name in (value if isinstance(value, tuple) else (value,))}
+    return [
+        Finding(
+            "warning",
+            "groups",
+            f"The column {name!r} has {kinds} values in {rows} rows: does it name the patient?",
+            f"name it with --group {name!r} if so: else rows of one patient stand on two sides of a split, and what is "
+            "tested is not new",
+        )
+        for name, kinds, rows in patient_columns(table, {*dataset.names, *map(str, named)})
+    ]

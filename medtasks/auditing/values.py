@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from medtasks.auditing.findings import Finding, Subject
 from medtasks.cases import Records
+from medtasks.treatment.sources import beside_binary
 from medtasks.words import plural
 
 Values = npt.NDArray[np.float64]
@@ -23,8 +24,13 @@ NEVER_NEGATIVE = re.compile(
 AGE = re.compile(r"\bage\b")
 OLDEST = 123.0
 """Years: nobody became older (Jeanne Calment, 122)."""
-PLACEHOLDERS = (-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0)
-"""What is written where nothing was measured."""
+PLACEHOLDERS = (
+    -1.0,
+    *(sign * float(str(digit) * length) for digit in (7, 8, 9) for length in range(1, 7) for sign in (1, -1)),
+)
+"""What is written where nothing was measured: 9, 99, 999 ... for unknown, 7 and 8 for refused and not asked."""
+GAP = 3
+"""How far from the nearest grade a placeholder lies at least: counts thin out, and leave no gap of two."""
 FAR = 8.0
 """Robust standard deviations, of the values or of their logarithms: the log-normal reaches 5 in a million."""
 REPEATED = 3
@@ -47,7 +53,7 @@ def strange(subject: Subject, records: Records) -> list[Finding]:
         if column.nunique(dropna=True) <= 1 and not (column.isna().any() and column.notna().any()):
             constant.append(field.name)
         elif field.type == "number":
-            found += _numbers(subject, field.name, column.to_numpy(dtype=np.float64, na_value=np.nan))
+            found += _numbers(subject, repr(field.name), column.to_numpy(dtype=np.float64, na_value=np.nan))
     if constant:
         shown = ", ".join(map(repr, constant[:10])) + (f" and {len(constant) - 10} more" if len(constant) > 10 else "")
         found.append(Finding("note", "values", f"{plural(len(constant), 'field')} without any variation: {shown}",
@@ -55,12 +61,42 @@ def strange(subject: Subject, records: Records) -> list[Finding]:
     return found
 
 
-def _numbers(subject: Subject, name: str, values: Values) -> list[Finding]:
+def answers(subject: Subject) -> list[Finding]:
+    """Ask the same of outcomes, doses and other answers that are numbers: one wrong by far outweighs all others."""
+    found = []
+    for amount in subject.amounts():
+        further = beside_binary(amount.values)
+        if further.any():
+            rows = amount.rows[further]
+            near = bool(np.isin(amount.values[further], (-1.0, 2.0)).all())  # which a third grade may be
+            title = f"{amount.what} is 0 or 1 but for {plural(len(rows), 'row')} with one further value"
+            advice = (
+                "leave the cell empty if it means that nothing is known: as a number it can turn round which is best"
+            )
+            severity = "warning" if near else "severe"
+            found.append(
+                Finding(severity, "values", title[0].upper() + title[1:], advice, len(rows), subject.ids(rows))
+            )
+            continue
+        values = np.full(len(subject), np.nan)
+        values[amount.rows] = amount.values
+        found += _numbers(subject, amount.what, values, missing="severe")
+    return found
+
+
+def _numbers(subject: Subject, name: str, values: Values, missing: str = "warning") -> list[Finding]:
     words = re.sub(r"[^a-z0-9]+", " ", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
     holders = _placeholders(values)
     if len(holders):
-        return [_finding(subject, name, holders, "hold what looks like a placeholder for a missing value",
-                         "write an empty cell instead: as a number it is wrong by far")]  # fmt: skip
+        told = _finding(subject, name, holders, "hold what looks like a placeholder for a missing value",
+                        "write an empty cell instead: as a number it is wrong by far", missing)  # fmt: skip
+        rest = values.copy()
+        rest[holders] = np.nan
+        return [told, *_impossible(subject, name, words, rest)]
+    return _impossible(subject, name, words, values)
+
+
+def _impossible(subject: Subject, name: str, words: str, values: Values) -> list[Finding]:
     if NEVER_NEGATIVE.search(words) and (bad := np.flatnonzero(values < 0)).size and bad.size < (values > 0).sum():
         # a field that is mostly below zero is a difference or standardised
         standardised = abs(np.nanmean(values)) < np.nanstd(values) and bad.size > 0.1 * len(values)
@@ -83,7 +119,7 @@ def _numbers(subject: Subject, name: str, values: Values) -> list[Finding]:
 def _finding(
     subject: Subject, name: str, rows: npt.NDArray[np.int64], what: str, advice: str, severity: str = "warning"
 ) -> Finding:
-    title = f"{plural(len(rows), 'value')} of {name!r} {what}"
+    title = f"{plural(len(rows), 'value')} of {name} {what}"
     return Finding(severity, "values", title, advice, len(rows), subject.ids(rows))
 
 
@@ -119,20 +155,37 @@ def outliers(values: Values) -> npt.NDArray[np.int64]:
 
 
 def _placeholders(values: Values) -> npt.NDArray[np.int64]:
+    """Return the rows that hold a placeholder: one that stands there several times, apart from all that is none."""
     known = values[np.isfinite(values)]
-    for holder in PLACEHOLDERS:
-        rows = np.flatnonzero(values == holder)
-        if not REPEATED <= len(rows) <= len(known) / 2:
-            continue
-        rest = known[known != holder]
-        low, high = rest.min(), rest.max()
-        distance = (low - holder) if holder < low else (holder - high) if holder > high else 0.0
-        spread = np.subtract(*np.quantile(rest, (0.95, 0.05)))
-        # -1 before 0, 1, 2 is a code; before 40 to 200 it is a gap
-        apart = distance > spread if abs(holder) > 1 else (distance > 0.2 * spread and low > 1)
-        if distance > 0 and apart and len(np.unique(rest)) >= DISTINCT:
-            return rows
-    return np.empty(0, dtype=np.int64)
+    often = [one for one in PLACEHOLDERS if REPEATED <= np.count_nonzero(known == one) <= len(known) / 2]
+    rest = known[~np.isin(known, often)]
+    if not often or not len(rest):
+        return np.empty(0, dtype=np.int64)
+    found = []
+    for holder in sorted(often, key=lambda one: max(rest.min() - one, one - rest.max())):
+        if _apart(holder, rest):
+            found.append(holder)
+        else:  # a 7 on a scale from 0 to 10, beside which 8 is none either
+            rest = np.concatenate([rest, known[known == holder]])
+    return np.flatnonzero(np.isin(values, found))
+
+
+def _apart(holder: float, rest: Values) -> bool:
+    low, high = float(rest.min()), float(rest.max())
+    distance, levels = max(low - holder, holder - high), np.unique(rest)
+    if distance <= 0:
+        return False
+    spread = float(np.subtract(*np.quantile(rest, (0.95, 0.05))))
+    if holder == -1:  # before 0, 1, 2 it is a code; before 40 to 200 it is a gap
+        return len(levels) >= DISTINCT and distance > 0.2 * spread and low > 1
+    if holder < 0 and low >= 0 and len(levels) > 1:  # the only one below zero
+        return True
+    if len(levels) >= DISTINCT:
+        return distance > spread
+    steps = np.diff(levels)
+    graded = bool((levels == np.round(levels)).all() and (steps == 1).all())
+    far = distance > high - low and holder >= 10  # of other steps a 7 or 9 may be one more
+    return len(steps) > 0 and holder > high and (far or (graded and distance >= GAP))
 
 
 def _other_unit(values: Values) -> tuple[npt.NDArray[np.int64], float] | None:

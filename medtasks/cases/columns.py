@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases.records import numbers
+from medtasks.cases.records import MAX_CATEGORIES, MOSTLY, numbers
 from medtasks.cases.tables import is_missing
 from medtasks.errors import DataError, UsageError, suggest
 
@@ -32,13 +33,15 @@ def clean(values: pd.Series) -> npt.NDArray[Any]:
     """Return labels as text, ``1.0`` as ``1``; None where missing."""
     missing = is_missing(values).to_numpy()
     text = values.astype("string").str.strip().astype(object).to_numpy(copy=True)
+    text[missing] = None
     if pd.api.types.is_bool_dtype(values):
-        return text  # a text file says True and False too
+        # as a text file has them; Arrow writes its own in lower case
+        text[~missing] = [str(value).capitalize() for value in text[~missing]]
+        return text
     as_numbers = numbers(values).to_numpy()
     whole = ~np.isnan(as_numbers[~missing])
     if whole.all() and (as_numbers[~missing] == np.round(as_numbers[~missing])).all():
         text[~missing] = [str(int(value)) for value in as_numbers[~missing]]
-    text[missing] = None
     return text
 
 
@@ -59,6 +62,80 @@ def names_in(table: pd.DataFrame, name: str | None, where: str) -> npt.NDArray[A
             hint="name the patient in every row: a split by patient needs it",
         )
     return table[name].astype(str).str.strip().to_numpy(dtype=object)
+
+
+def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the sets of names that differ in case or white space only.
+
+    >>> alike(["benign", "BENIGN", "malignant"])
+    [('benign', 'BENIGN')]
+    """
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(" ".join(name.casefold().split()), []).append(name)
+    return [tuple(own) for own in found.values() if len(own) > 1]
+
+
+def alike_notes(names: Iterable[str], what: str) -> list[str]:
+    """Say which classes or treatments may be one, written differently."""
+    return [
+        f"{', '.join(map(repr, own))} differ in case or space only, and are {what} of their own" for own in alike(names)
+    ]
+
+
+PATIENT = re.compile(
+    r"(subject|patient(en)?|participant|mrn|pid|medical record|person name|(sur|last |full |patient )?name)|"
+    r"(subject|patient(en)?|participant|person|pat|pt|case|fall|client|record|medical record) ?"
+    r"(id|ident|identifier|no|nr|num|number|key|code)"
+)
+"""How columns that name patients are called (lower case, words with blanks between)."""
+LEAST_PATIENTS = 3
+"""Different values below which a column names no patients."""
+
+
+def names_patients(name: str) -> bool:
+    """Say whether a column is called as one that names patients.
+
+    >>> names_patients("SubjectID"), names_patients("pat_id"), names_patients("age")
+    (True, True, False)
+    """
+    words = re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).strip().lower()
+    return PATIENT.fullmatch(words) is not None
+
+
+def patient_columns(table: pd.DataFrame, leave_out: Collection[str]) -> list[tuple[str, int, int]]:
+    """Return columns that seem to name patients who have several rows, with their different values and their rows.
+
+    A column that is called so, or whose texts look like identifiers: more kinds than a category has, each a single
+    word with a digit, and each about as frequent as the others, which codes of diseases and drugs are not.
+    """
+    found = []
+    for name in map(str, table.columns):
+        if name in leave_out:
+            continue
+        values = table[name][~is_missing(table[name]).to_numpy()]
+        text = values.astype("string").str.strip()
+        counts = text.value_counts().to_numpy(dtype=np.float64)
+        if not LEAST_PATIENTS <= len(counts) < len(text):
+            continue
+        if names_patients(name) or (
+            len(counts) > MAX_CATEGORIES
+            and len(text) >= 1.5 * len(counts)
+            and counts.std() <= counts.mean()
+            and numbers(values).isna().mean() > MOSTLY
+            and text.str.fullmatch(r"\S*\d\S*").mean() > MOSTLY
+        ):
+            found.append((name, len(counts), len(text)))
+    return found
+
+
+def patient_notes(table: pd.DataFrame, leave_out: Collection[str]) -> list[str]:
+    """Ask of data that name no patients whether a column does; see `patient_columns`."""
+    return [
+        f"the column {name!r} has {kinds} values in {rows} rows: if it names the patient, --group {name!r} keeps the "
+        "rows of one on the same side of a split"
+        for name, kinds, rows in patient_columns(table, leave_out)
+    ]
 
 
 COHORT = "cohort"

@@ -146,6 +146,7 @@ def _tell_plan(prepared: Any, as_json: bool) -> None:
         f"{prepared.model_id} would be trained on {plan['cases']} cases "
         f"({plural(plan['invalid'], 'row')} cannot be used), {plural(plan['folds'], 'fold')}."
     )
+    _tell_positive(prepared)
     keys = list(next(iter(prepared.parts.values())))
     output.table(
         ["part", *keys],
@@ -155,12 +156,20 @@ def _tell_plan(prepared: Any, as_json: bool) -> None:
     typer.echo("Nothing was trained or written.")
 
 
+def _tell_positive(prepared: Any) -> None:
+    """Say which of two classes the measures are about: a name need not tell."""
+    if len(prepared.dataset.classes) == 2:
+        negative, positive = prepared.dataset.classes
+        typer.echo(f"positive: {positive} (negative: {negative})")
+
+
 def _tell(done: Any, task: str, prepared: Any) -> None:
     summary = done.summary
     typer.echo(
         f"{summary['model']} on {summary['data']}: {summary['n']} cases judged, {summary['seconds']:.0f} s "
         f"on {summary['device']}"
     )
+    _tell_positive(prepared)
     output.measures(summary["metrics"], summary["baseline"])
     if "repeated" in summary:
         output.repeated(summary["repeated"])

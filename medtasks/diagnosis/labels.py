@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Images, Records
-from medtasks.cases.columns import natural
+from medtasks.cases.columns import alike_notes, natural
 from medtasks.cases.tables import is_table
 from medtasks.dataset import Dataset
 from medtasks.diagnosis.options import DiagnosisOptions
@@ -19,25 +20,18 @@ from medtasks.errors import DataError, UsageError, suggest
 
 MAX_CLASSES = 100
 """More different values than this are a measurement, not a diagnosis."""
-NEGATIVE = frozenset(
-    {
-        "normal",
-        "healthy",
-        "negative",
-        "control",
-        "controls",
-        "benign",
-        "no",
-        "none",
-        "absent",
-        "no finding",
-        "no_finding",
-        "0",
-        "-",
-        "false",
-    }
+NEGATIVE = (
+    r"non[- ].+",
+    r"benign\b.*|gutartig\b.*",
+    r"(normal|healthy|negative|unremarkable|controls?|absent)\b.+",
+    r"(no|not|without|free of|absence of|kein|keine|keinen|ohne|nicht)\b.+",
+    r"normal|healthy|well|negative|controls?|no|none|absent|unremarkable|unaffected|uninfected|0|-|false|"
+    r"survived|survivors?|alive|gesund|negativ|nein|unauffällig|kontrolle|überlebt",
 )
-"""Names (lower case) by which a class is known to be the negative one of two."""
+"""How the negative one of two classes is called (lower case, ``_`` as a blank), the plainer the further down.
+
+Of "no tumour" and "benign tumour", "normal" and "benign", "healthy" and "not healthy" the plainer one is negative;
+where neither name or both say so alike, the first in order is."""
 
 
 def encode(labels: npt.NDArray[Any], where: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
@@ -57,10 +51,18 @@ def encode(labels: npt.NDArray[Any], where: str) -> tuple[npt.NDArray[np.int64],
             hint="a diagnosis has classes: name another --target, or cut the values into ranges",
         )
     names = sorted(classes.tolist(), key=natural)
-    if len(names) == 2 and names[1].lower() in NEGATIVE and names[0].lower() not in NEGATIVE:
+    if len(names) == 2 and _negative(names[1], names[0]) > _negative(names[0], names[1]):
         names.reverse()
     place = {name: i for i, name in enumerate(names)}
     return np.array([place[name] for name in classes], dtype=np.int64)[codes], tuple(names)
+
+
+def _negative(name: str, other: str) -> int:
+    """Return how plainly a name says that it is the negative class beside the other one; 0 where it does not."""
+    words, rest = (re.sub(r"[\s_]+", " ", text).strip().lower() for text in (name, other))
+    if words == "non" + rest:  # as in nonsmoker
+        return 1
+    return max((i for i, names in enumerate(NEGATIVE, start=1) if re.fullmatch(names, words)), default=0)
 
 
 def relabel(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
@@ -82,14 +84,35 @@ def relabel(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
         dataset = replace(dataset, classes=options.classes)
     if not options.positive:
         return dataset
-    for name in options.positive:
+    positive = _whole(options.positive, dataset.classes)
+    for name in positive:
         if name not in dataset.classes:
             raise UsageError(f"no class is called {name!r}", hint=suggest(name, dataset.classes))
-    others = [name for name in dataset.classes if name not in options.positive]
+    others = [name for name in dataset.classes if name not in positive]
     if not others:
         raise UsageError("every class is named as positive", hint="leave at least one class out of --positive")
-    codes = np.isin(dataset.targets, [dataset.classes.index(name) for name in options.positive])
-    return replace(dataset, targets=codes.astype(np.int64), classes=("/".join(others), "/".join(options.positive)))
+    codes = np.isin(dataset.targets, [dataset.classes.index(name) for name in positive])
+    return replace(dataset, targets=codes.astype(np.int64), classes=("/".join(others), "/".join(positive)))
+
+
+def _whole(parts: tuple[str, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Put together again the names of classes that hold commas, which were read as several names."""
+    if set(parts) <= set(classes):
+        return parts
+    names = {tuple(part.strip() for part in name.split(",") if part.strip()): name for name in classes}
+    found, start = [], 0
+    while start < len(parts):
+        ends = [end for end in range(len(parts), start, -1) if parts[start:end] in names]
+        end = ends[0] if ends else start + 1
+        found.append(names[parts[start:end]] if ends else parts[start])
+        start = end
+    return tuple(found)
+
+
+def with_notes(dataset: Dataset) -> Dataset:
+    """Note which classes may be one, written differently."""
+    notes = tuple(f"{note}." for note in alike_notes(dataset.classes, "classes"))
+    return replace(dataset, origin=replace(dataset.origin, notes=(*dataset.origin.notes, *notes))) if notes else dataset
 
 
 def check_options(options: DiagnosisOptions, source: object, dataset: Dataset) -> None:

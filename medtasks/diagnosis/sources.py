@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Images, Records, Schema, Source
-from medtasks.cases.columns import clean, cohorts_in, column, names_in
+from medtasks.cases.columns import clean, cohorts_in, column, names_in, patient_notes
 from medtasks.cases.image_files import FLOATING, WINDOWLESS, ImageError, Range
 from medtasks.cases.image_places import find_images, manifest_paths
 from medtasks.cases.images import (
@@ -181,13 +181,15 @@ def _manifest(
     groups = names_in(whole, group, where)
     splits = read_split(whole[split], where) if split else None
     cohorts = cohorts_in(table, options.within, where)[rows] if options.within else None
+    asked = () if groups is not None or options.group_pattern else (target, options.path, split, *options.ignore)
+    notes = patient_notes(table, [*filter(None, asked)]) if asked else []
     return _images(
         [paths[i] for i in keep],
         [ids[i] for i in keep],
         labels[rows],
         groups[rows] if groups is not None else _groups_from_paths([ids[i] for i in keep], options),
         splits[rows] if splits is not None else None,
-        Origin(where, invalid=tuple(invalid)),
+        Origin(where, invalid=tuple(invalid), notes=tuple(f"{note}." for note in notes)),
         context,
         options.pixel_range,
         cohorts,
@@ -293,6 +295,8 @@ def _records(
     codes, classes = encode(labels[rows], where)
     whole = spare_cut(table, {group: "cut", split: "train"})
     groups = names_in(whole, group, where)
+    if groups is None and schema is None:
+        notes += patient_notes(table, {target, *filter(None, [split]), *options.ignore})
     splits = read_split(whole[split], where) if split else None
     return Dataset(
         Records([ids[i] for i in rows], frame.iloc[rows], fields),

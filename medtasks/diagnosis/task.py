@@ -72,7 +72,7 @@ class Diagnosis(Task):
 
     def adapt(self, dataset: Dataset, options: Any) -> Dataset:
         """Rename or join classes as the options say."""
-        return labels.relabel(dataset, options)
+        return labels.with_notes(labels.relabel(dataset, options))
 
     def check_options(self, options: Any, source: Source | Dataset, dataset: Dataset) -> None:
         """Refuse columns where there is no table, patterns where there are no paths, thresholds for many classes."""
@@ -177,6 +177,13 @@ class Diagnosis(Task):
             resample(overall, len(data), data.groups, seed),
             {data.classes[code]: one_class(code) for code in several},
         )
+
+    def lead(self, judged: Judged) -> str:
+        """Say which of two classes is the positive one."""
+        if len(judged.data.classes) != 2:
+            return ""
+        negative, positive = judged.data.classes
+        return f"The positive class is {positive}, the negative one {negative}."
 
     def sections(self, judged: Judged) -> list[Section]:
         """Write the result, the curves, the confusion matrix and the most confident mistakes."""

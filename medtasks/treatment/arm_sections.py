@@ -95,7 +95,7 @@ def _told(judged: Judged) -> list[Block]:
     rows = [
         [name, str(int(counts.get(name, 0))), f"{counts.get(name, 0) / n:.1%}", text] for name, text in MEANS.items()
     ]
-    best = answers.loc[answers["decision"] == RECOMMEND, "recommended"].value_counts()
+    best = answers.loc[answers["decision"] == RECOMMEND, "best"].value_counts()
     blocks: list[Block] = [
         Table(["Answer", "Patients", "Share", "Means"], rows, "What the patients judged are told.", remarks=True)
     ]

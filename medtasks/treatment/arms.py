@@ -19,9 +19,12 @@ from medtasks.treatment.effects import ABSTAIN, INSUFFICIENT, RECOMMEND, TIED, Z
 from medtasks.treatment.questions import LEAST, Asked, Question, check_numbers, pair_column
 from medtasks.treatment.safety import ALLERGIC, SEPARATOR, allergens
 from medtasks.treatment.support import Support, supported
+from medtasks.words import joined
 
 LEAK = 0.95
 """Share of the outcome's spread that an arm or a field may tell: more is no effect but the outcome itself."""
+TOGETHER = " | "
+"""What stands between arms that cannot be told apart, in a cell of a table."""
 COVERED = 0.1
 """Share of patients for whom at least two arms must be comparable."""
 CHANCE = 0.005
@@ -123,10 +126,10 @@ class Arm(Question):
             "reason": _reasons(choice.status, choice.tied, supported(counts), counts, names, evident),
             "estimand": np.full(n, "effect", dtype=object),
             "recommended": [
-                " | ".join(labels[np.flatnonzero(tied)]) if status in (RECOMMEND, TIED) else ""
+                joined(labels[np.flatnonzero(tied)], TOGETHER) if status in (RECOMMEND, TIED) else ""
                 for status, tied in zip(choice.status, choice.tied, strict=True)
             ],
-            "blocked": [SEPARATOR.join(f"{name}: {ALLERGIC}" for name in labels[:-1][row]) for row in allergic],
+            "blocked": [joined((f"{name}: {ALLERGIC}" for name in labels[:-1][row]), SEPARATOR) for row in allergic],
             "best": labels[choice.best],
             "against": labels[against],
             "benefit": benefit,

@@ -15,6 +15,7 @@ from medtasks.task import Outputs
 from medtasks.treatment.effects import RECOMMEND, TIED
 from medtasks.treatment.questions import ARM, DOSE, Asked
 from medtasks.treatment.safety import SEPARATOR
+from medtasks.words import parted
 
 FORMS = ("fhir", "cds-hooks")
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -86,7 +87,7 @@ def _group(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str, 
 
 def _issues(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = []
-    for text in filter(None, SEPARATOR.join((row.get("blocked") or "", row.get("warnings") or "")).split(SEPARATOR)):
+    for text in (*_cell(row, "blocked"), *_cell(row, "warnings")):
         code, display = next((code for word, code in ISSUES.items() if word in text), ISSUES["interact"])
         low = text.lower()
         found.append(
@@ -110,7 +111,7 @@ def _response(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[st
     else:
         summary, detail = _summary(row, asked, outputs), _detail(row, asked, outputs)
         listed = [f"- {title}: {text}" for title, text in _items(row, asked, outputs)]
-        held = [f"- held back: {text}" for text in str(row.get("blocked") or "").split(SEPARATOR) if text]
+        held = [f"- held back: {text}" for text in _cell(row, "blocked")]
         detail = "\n".join([detail, *listed, *held, "", LIMITS])
         indicator = "warning" if held or row.get("warnings") else "info"
     card = {
@@ -155,5 +156,9 @@ def _items(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> list[tuple
         if row["low"] != row["low"]:
             return []
         return [(f"{row[outputs.names[0]]:.4g}", f"interval {row['low']:.4g} to {row['high']:.4g}")]
-    names = filter(None, str(row["recommended"]).split(SEPARATOR))
-    return [(name, f"given with the probability {row[f'p_{name}']:.2f}") for name in names]
+    return [(name, f"given with the probability {row[f'p_{name}']:.2f}") for name in _cell(row, "recommended")]
+
+
+def _cell(row: Mapping[str, Any], column: str) -> list[str]:
+    """Return what a cell of a table lists."""
+    return parted(str(row.get(column) or ""), SEPARATOR)

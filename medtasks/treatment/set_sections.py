@@ -11,6 +11,7 @@ from medtasks.task import Judged
 from medtasks.treatment import selection
 from medtasks.treatment.safety import SEPARATOR, Knowledge
 from medtasks.treatment.sets import given_sets
+from medtasks.words import parted
 
 SHOWN, LISTED = 12, 40
 Mask = npt.NDArray[np.bool_]
@@ -135,7 +136,7 @@ def _blocked(judged: Judged) -> list[Block]:
     found = [(i, text) for i, text in enumerate(judged.answers["blocked"]) if text]
     if not found:
         return [Text("Nothing was held back.")]
-    rows = [[str(judged.data.cases.ids[i]), text.replace(SEPARATOR, "\n")] for i, text in found[:SHOWN]]
+    rows = [[str(judged.data.cases.ids[i]), "\n".join(parted(text, SEPARATOR))] for i, text in found[:SHOWN]]
     caption = f"Of {len(judged.data)} visits, {len(found)} had a medicine held back; the first {len(rows)}."
     return [Table(["Visit", "Held back"], rows, caption, numeric=False)]
 

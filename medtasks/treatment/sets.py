@@ -19,6 +19,7 @@ from medtasks.treatment import selection
 from medtasks.treatment.effects import ABSTAIN, RECOMMEND
 from medtasks.treatment.questions import LEAST, Question, check_numbers
 from medtasks.treatment.safety import SEPARATOR, Knowledge, allergens, read_knowledge
+from medtasks.words import joined, parted
 
 Values = npt.NDArray[np.float64]
 
@@ -80,16 +81,16 @@ class Set(Question):
             chance, knowledge, decision["cutoff"], decision["penalty"], allergic if len(chance) else None
         )
         names = np.array(outputs.names, dtype=object)
-        given = [SEPARATOR.join(names[_ranked(row, mask)]) for row, mask in zip(chance, found.given, strict=True)]
+        given = [joined(names[_ranked(row, mask)], SEPARATOR) for row, mask in zip(chance, found.given, strict=True)]
         table: dict[str, Any] = {
             "decision": np.where(found.given.any(axis=1), RECOMMEND, ABSTAIN).astype(object),
             "reason": [_reason(mask, decision) for mask in found.given],
             "estimand": np.full(len(chance), "imitation", dtype=object),
             "recommended": given,
             "interacting_pairs": selection.pair_counts(found.given, knowledge.matrix(len(names))),
-            "blocked": [SEPARATOR.join(f"{names[i]}: {why}" for i, why in blocked) for blocked in found.blocked],
+            "blocked": [joined((f"{names[i]}: {why}" for i, why in blocked), SEPARATOR) for blocked in found.blocked],
             "warnings": [_warnings(mask, knowledge, outputs.names) for mask in found.given],
-            "unrestricted": [SEPARATOR.join(names[_ranked(row, row >= decision["plain_cutoff"])]) for row in chance],
+            "unrestricted": [joined(names[_ranked(row, row >= decision["plain_cutoff"])], SEPARATOR) for row in chance],
         }
         for i, name in enumerate(outputs.names):
             table[f"p_{name}"] = chance[:, i]
@@ -150,7 +151,7 @@ def given_sets(texts: pd.Series, names: tuple[str, ...]) -> npt.NDArray[np.bool_
     place = {name: i for i, name in enumerate(names)}
     found = np.zeros((len(texts), len(names)), dtype=bool)
     for row, text in enumerate(texts):
-        for name in filter(None, str(text).split(SEPARATOR)):
+        for name in parted(str(text), SEPARATOR):
             found[row, place[name]] = True
     return found
 
@@ -170,8 +171,9 @@ def _reason(mask: npt.NDArray[np.bool_], decision: Decision) -> str:
 
 def _warnings(mask: npt.NDArray[np.bool_], knowledge: Knowledge, names: tuple[str, ...]) -> str:
     chosen = set(np.flatnonzero(mask).tolist())
-    return SEPARATOR.join(
+    told = (
         f"{names[i]} with {names[j]} interact{rule}"
         for (i, j), rule in knowledge.pairs.items()
         if i in chosen and j in chosen
     )
+    return joined(told, SEPARATOR)

@@ -11,18 +11,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Patients, Schema, Source
-from medtasks.cases.columns import clean, column, names_in, natural
-from medtasks.cases.records import check_columns, fields_of, infer_fields, numbers, parse, with_names
+from medtasks.cases.columns import alike_notes, clean, column, names_in, natural, patient_notes
+from medtasks.cases.records import FALSE, TRUE, check_columns, fields_of, infer_fields, numbers, parse, with_names
 from medtasks.cases.tables import is_missing, is_table, read_table, row_errors, spare_cut, why_missing
 from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.splits import read_split
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.questions import ARM, DOSE, Asked
+from medtasks.words import plural
 
 TREATMENTS, OUTCOMES = ("treatment", "arm"), ("outcome",)
 MOST_ARMS = 20
 """More different treatments than this are doses or free text."""
+FEW = 0.1
+"""Share of outcomes up to which a third value beside 0 and 1 is asked about."""
 ROUNDING = 1e-3
 """How far known probabilities of a patient may sum beside 1: they were written with some digits."""
 
@@ -114,6 +117,8 @@ def read_patients(table: pd.DataFrame, options: TreatmentOptions, where: str, sc
     _check_ids([ids[i] for i in rows], columns, where)
     whole = spare_cut(table, {columns.group: "cut", columns.split: "train"})
     groups = names_in(whole, columns.group, where)
+    if groups is None:
+        notes = [*notes, *patient_notes(table, {*columns.special() - {columns.id}, *options.ignore})]
     splits = read_split(whole[columns.split], where) if columns.split else None
     return Dataset(
         Patients([ids[i] for i in rows], frame.iloc[rows], fields),
@@ -179,7 +184,7 @@ def _arms(table: pd.DataFrame, columns: Columns, options: TreatmentOptions, wher
         )
     names = _renamed(known, options.arms)
     codes = np.array([-1 if label is None else known.index(str(label)) for label in labels], dtype=np.int64)
-    outcome = numbers(table[columns.outcome]).to_numpy()
+    outcome, words = _outcome(table[columns.outcome])
     blank = is_missing(table[columns.outcome]).to_numpy()
     if blank.all():
         raise DataError(
@@ -200,12 +205,42 @@ def _arms(table: pd.DataFrame, columns: Columns, options: TreatmentOptions, wher
     values = outcome[np.isfinite(outcome)]
     asked = Asked(ARM, binary=set(np.unique(values)) == {0.0, 1.0}, minimise=options.minimise)
     propensity, unknown, notes = _propensity(table, codes, len(names), options)
+    if further := int(beside_binary(values).sum()):
+        notes += (
+            f"The outcome is 0 or 1 but for {plural(further, 'row')} with one further value, and is judged as a "
+            "number: if that value means that nothing is known, leave the cell empty.",
+        )
+    notes += tuple(f"{note}." for note in (*words, *alike_notes(known, "treatments")))
     reasons = [reason or ("the row's probabilities of the treatments are none" if bad else None)
                for reason, bad in zip(reasons, unknown, strict=True)]  # fmt: skip
     extra = {} if propensity is None else {"propensity": propensity}
     if options.truth:
         extra["truth"] = _truth(table, len(names), options.truth)
     return _Told(asked, names, targets, reasons, extra, notes)
+
+
+def _outcome(values: pd.Series) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+    """Read numbers, or yes and no as 1 and 0, which a note then says."""
+    found = numbers(values).to_numpy()
+    known = values[~is_missing(values)].astype("string").str.strip().str.lower()
+    if not np.isnan(found).all() or known.empty or known.str.match(r"[-+]?\d").any():
+        return found, ()
+    if set(known.unique()) <= {*TRUE, *FALSE}:
+        text = values.astype("string").str.strip().str.lower()
+        found = np.where(text.isin(TRUE), 1.0, np.where(text.isin(FALSE), 0.0, np.nan))
+        return found, (f"the outcome {values.name!r} is read as 1 for yes and 0 for no",)
+    raise DataError(
+        f"the column {values.name!r} holds words, and an outcome is a number",
+        hint="write 1 for what is hoped for and 0 for the other (or turn it round with --minimise yes), or yes and no",
+    )
+
+
+def beside_binary(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return (n,) which of finite values are the one rare value beside 0 and 1; none where there is no such value."""
+    further = ~np.isin(values, (0.0, 1.0))
+    rare = 0 < further.mean() <= FEW if len(values) else False
+    fits = rare and len(np.unique(values[further])) == 1 and set(values[~further]) == {0.0, 1.0}
+    return further if fits else np.zeros(len(values), dtype=bool)
 
 
 def _propensity(

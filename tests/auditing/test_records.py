@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import medtasks
 from medtasks.auditing import Finding, audit
 from medtasks.auditing.findings import Subject
 from medtasks.auditing.records import near_pairs
@@ -223,6 +225,76 @@ def test_impossible_values(
     assert {one.check for one in found} == {"values"}
     assert any(said in one.title for one in found), [one.title for one in found]
     assert not any(text in one.title for one in found for text in ("-999", "9999", "190", "100000"))
+
+
+@pytest.mark.parametrize(
+    ("usual", "holders"),
+    [
+        ([1, 2, 3, 4], [9]),
+        ([0, 1], [-9]),
+        ([0, 1, 2, 3, 4, 5], [77, 99]),
+        (list(range(90, 180)), [888]),
+        (list(range(60, 220)), [777, -8]),
+    ],
+)
+def test_placeholders_among_grades_and_several_at_once(
+    clinic: pd.DataFrame, look: Look, usual: list[int], holders: list[int]
+) -> None:
+    rng = np.random.default_rng(5)
+    values = rng.choice(usual, len(clinic))
+    rows = rng.permutation(len(clinic))[: 20 * len(holders)]
+    values[rows] = np.repeat(holders, 20)
+    found = only(look(clinic.assign(score=values)), "values")
+    assert found.title == f"{len(rows)} values of 'score' hold what looks like a placeholder for a missing value"
+
+
+@pytest.mark.parametrize(
+    "usual", [range(10), range(1, 10), [0, 1, 2, 7], [70, 80, 90, 100], range(-9, 10), range(60, 100)]
+)
+def test_grades_and_counts_are_no_placeholders(clinic: pd.DataFrame, look: Look, usual: list[int]) -> None:
+    values = np.random.default_rng(6).choice(usual, len(clinic))
+    if list(usual) == [0, 1, 2, 7]:
+        values[np.flatnonzero(values == 7)[2:]] = 0  # a count that few reach
+    assert not any(one.check == "values" for one in look(clinic.assign(score=values)))
+
+
+def test_a_placeholder_hides_no_other_fault(clinic: pd.DataFrame, look: Look) -> None:
+    values = clinic["glucose"].where(clinic.index % 60 != 0, 9999).where(clinic.index % 50 != 1, -3.5)
+    titles = [one.title for one in look(clinic.assign(glucose=values)) if one.check == "values"]
+    assert any("placeholder" in title for title in titles)
+    assert any("below zero" in title for title in titles)
+
+
+@pytest.mark.parametrize("named", [lambda i: f"MRN{i:05d}", lambda i: 10_000 + 37 * i])
+def test_visits_of_patients_whom_no_option_names(clinic: pd.DataFrame, named: Callable[[int], Any]) -> None:
+    visits = pd.concat([clinic] * 2, ignore_index=True).drop(columns=["id", "split"])
+    rng = np.random.default_rng(7)
+    visits = visits.assign(age=rng.uniform(20, 90, len(visits)), subject_id=[named(i % 300) for i in range(600)])
+    found = [one for one in medtasks.audit("diagnosis", visits).findings if one.check == "groups"]
+    assert [one.title for one in found] == [
+        "The column 'subject_id' has 300 values in 600 rows: does it name the patient?"
+    ]
+    assert "--group 'subject_id'" in found[0].advice
+    assert not [
+        one for one in medtasks.audit("diagnosis", visits, group="subject_id").findings if one.check == "groups"
+    ]
+    once = visits.drop_duplicates("subject_id")
+    assert not [one for one in medtasks.audit("diagnosis", once).findings if one.check == "groups"]
+
+
+def test_a_number_of_the_patient_that_tells_the_class_is_a_group(clinic: pd.DataFrame) -> None:
+    ill = (clinic["target"] == "sick").to_numpy()
+    names = np.where(ill, 500, 100) + np.arange(len(clinic)) // 3
+    found = medtasks.audit("diagnosis", clinic.drop(columns="split").assign(mrn=names)).findings
+    assert "--group 'mrn'" in only(found, "leaks").advice
+    codes = medtasks.audit("diagnosis", clinic.drop(columns="split").assign(code=names)).findings
+    assert "--ignore" in only(codes, "leaks").advice
+
+
+def test_classes_that_differ_in_case_only(clinic: pd.DataFrame, look: Look) -> None:
+    table = clinic.assign(target=clinic["target"].where(clinic.index % 3 != 0, clinic["target"].str.upper()))
+    titles = [one.title for one in look(table) if one.check == "classes"]
+    assert "The class has names that differ in case or space only: 'SICK', 'sick'" in titles
 
 
 def test_skewed_and_standardised_values_are_in_order(clinic: pd.DataFrame, look: Look) -> None:

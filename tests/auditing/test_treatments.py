@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 import medtasks
+from medtasks import preparing
 from medtasks.auditing import Finding
+from medtasks.dataset import Dataset
+from medtasks.task import load_task
 
 from .conftest import only, seen
 
@@ -26,6 +29,11 @@ def trial() -> pd.DataFrame:
         }
     )
     return table.assign(outcome=np.round(table["age"] / 20 + rng.normal(0, 1, n), 2))
+
+
+def read(table: pd.DataFrame) -> Dataset:
+    task = load_task("treatment")
+    return preparing.read(task, table, task.Options())
 
 
 def look(table: pd.DataFrame, **options: object) -> tuple[Finding, ...]:
@@ -67,6 +75,28 @@ def test_outcomes_lost_in_one_arm(trial: pd.DataFrame) -> None:
     assert "outcome is missing in" in only(look(lost), "arms").title
     even = trial.assign(outcome=trial["outcome"].where(rng.random(len(trial)) > 0.1))
     assert not any(one.check == "arms" for one in look(even))
+
+
+@pytest.mark.parametrize(("further", "severity"), [(-9, "severe"), (2, "warning")])
+def test_one_rare_value_beside_a_yes_and_no(trial: pd.DataFrame, further: int, severity: str) -> None:
+    binary = (trial["outcome"] > 2.5).astype(int)
+    table = trial.assign(outcome=binary.where(trial.index % 50 != 0, further))
+    found = only(look(table), "values")
+    assert (found.severity, found.count) == (severity, 8)
+    assert str(further) not in found.title + found.advice
+    note = next(one for one in read(table).origin.notes if "further value" in one)
+    assert "8 rows" in note
+    assert not [one for one in read(trial.assign(outcome=binary)).origin.notes if "further" in one]
+
+
+def test_outcomes_and_doses_are_asked_what_fields_are(trial: pd.DataFrame) -> None:
+    late = trial.assign(outcome=trial["outcome"].where(trial.index % 50 != 0, 999))
+    assert only(look(late), "values").severity == "severe"
+    mg = trial.drop(columns=["treatment", "outcome"]).assign(mg=trial["outcome"].abs() + 10)
+    late = mg.assign(mg=mg["mg"].where(mg.index % 50 != 0, 999))
+    assert "placeholder" in only(look(late, dose="mg"), "values").title
+    mixed = mg.assign(mg=mg["mg"].where(mg.index % 2 != 0, mg["mg"] * 1000))
+    assert "factor of 1000" in only(look(mixed, dose="mg"), "values").title
 
 
 def test_doses_and_the_field_that_is_the_dose(trial: pd.DataFrame) -> None:

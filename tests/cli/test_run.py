@@ -202,6 +202,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(
     assert sum(part["cases"] for part in plan["parts"].values()) == 90
     text = cli("run", "diagnosis", "--data", records_csv, *QUICK, "--dry-run", "--out", "r")
     assert "Nothing was trained or written." in text.out
+    assert "positive: sick (negative: healthy)" in text.out
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from medtasks.cases import Records
 from medtasks.cases.columns import clean, column
 from medtasks.dataset import Dataset
-from medtasks.diagnosis.labels import check_classes, encode, relabel
+from medtasks.diagnosis.labels import check_classes, encode, relabel, with_notes
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, MedtasksError, UsageError
 from medtasks.evaluation.splits import read_split
@@ -51,6 +51,11 @@ def test_truth_values_are_the_same_classes_from_memory_as_from_a_file() -> None:
     assert encode(in_memory, "")[1] == ("False", "True")
 
 
+@pytest.mark.parametrize("kind", ["boolean", "bool[pyarrow]"])
+def test_a_missing_truth_value_is_no_class(kind: str) -> None:
+    assert clean(pd.Series([True, None, False], dtype=kind)).tolist() == ["True", None, "False"]
+
+
 @pytest.mark.parametrize(
     ("labels", "classes"),
     [
@@ -63,6 +68,18 @@ def test_truth_values_are_the_same_classes_from_memory_as_from_a_file() -> None:
         (["10", "9", "2"], ("2", "9", "10")),
         (["2", "b", "a"], ("2", "a", "b")),
         (["b", "a"], ("a", "b")),
+        (["disease", "no disease"], ("no disease", "disease")),
+        (["COVID-19", "non-COVID"], ("non-COVID", "COVID-19")),
+        (["died", "survived"], ("survived", "died")),
+        (["positive", "unremarkable"], ("unremarkable", "positive")),
+        (["pneumonia", "without_finding"], ("without_finding", "pneumonia")),
+        (["Sepsis, schwer", "kein Befund"], ("kein Befund", "Sepsis, schwer")),
+        (["Demented", "NonDemented"], ("NonDemented", "Demented")),
+        (["benign", "normal"], ("normal", "benign")),
+        (["benign tumour", "no tumour"], ("no tumour", "benign tumour")),
+        (["unhealthy", "healthy"], ("healthy", "unhealthy")),
+        (["stable", "unstable"], ("stable", "unstable")),
+        (["high", "NO2 low"], ("NO2 low", "high")),
     ],
 )
 def test_of_two_classes_the_negative_one_comes_first(labels: list[str], classes: tuple[str, ...]) -> None:
@@ -95,6 +112,26 @@ def test_positive_turns_two_classes_round() -> None:
     turned = relabel(dataset(["benign", "malignant"]), options(positive="benign"))
     assert turned.classes == ("malignant", "benign")
     assert turned.targets.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("given", "positive"),
+    [
+        ("Sepsis, schwer", "Sepsis, schwer"),
+        ('"Sepsis, schwer",flu', "Sepsis, schwer/flu"),
+        ("flu,Sepsis, schwer", None),
+    ],
+)
+def test_a_class_whose_name_holds_a_comma_can_be_positive(given: str, positive: str | None) -> None:
+    turned = relabel(dataset(["Sepsis, schwer", "flu", "well"]), options(positive=given))
+    assert turned.classes[1] == (positive or "flu/Sepsis, schwer")
+    assert turned.targets[0] == 1
+
+
+def test_classes_that_differ_in_case_are_noted() -> None:
+    found = with_notes(dataset(["benign", "BENIGN", "malignant"])).origin.notes
+    assert found == ("'BENIGN', 'benign' differ in case or space only, and are classes of their own.",)
+    assert with_notes(dataset(["benign", "malignant"])).origin.notes == ()
 
 
 def test_names_come_before_positive() -> None:

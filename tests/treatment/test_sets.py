@@ -14,6 +14,7 @@ from medtasks.dataset import Dataset
 from medtasks.errors import DataError
 from medtasks.task import Outputs
 from medtasks.treatment import selection
+from medtasks.treatment.exporting import export
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.safety import Knowledge, Rule, allergens, read_knowledge
 from medtasks.treatment.sets import Set, given_sets
@@ -146,6 +147,18 @@ def test_measures_of_sets() -> None:
 
 def test_lists_of_medicines_are_read_back() -> None:
     assert given_sets(pd.Series(["warfarin; aspirin", ""]), NAMES).tolist() == [[True, True, False, False], [False] * 4]
+
+
+def test_a_medicine_may_be_called_as_two(pairs: Path) -> None:
+    names = ("aspirin", "warfarin", "amoxicillin; clavulanic acid", "aspirin; warfarin")
+    outputs, said = Outputs(names, kinds=("set",) * 4), np.array([[0.9, 0.2, 0.8, 0.1], [0.1, 0.1, 0.1, 0.9]])
+    knowledge = read_knowledge(pairs, names).as_json()
+    decision = {"knowledge": knowledge, "cutoff": 0.5, "plain_cutoff": 0.5, "penalty": 0.0}
+    answers = SET.answer(said, outputs, decision, Patients.from_table(pd.DataFrame({"age": [60, 50]})))
+    assert (given_sets(answers["recommended"], names) == (said > 0.5)).all()
+    table = answers.assign(id=["p1", "p2"], status="ok", error="")
+    actions = [row["entry"][0]["resource"]["action"][0]["action"] for row in export(table, "fhir", outputs)]
+    assert [[one["title"] for one in row] for row in actions] == [["aspirin", names[2]], [names[3]]]
 
 
 @pytest.mark.parametrize("raw", [np.zeros((3, 3)), np.full((3, 4), 1.5), np.full((3, 4), np.nan)])

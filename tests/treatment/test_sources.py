@@ -67,6 +67,35 @@ def test_rows_without_treatment_or_outcome_are_told(table: pd.DataFrame) -> None
     }
 
 
+def test_outcomes_may_be_yes_and_no_but_no_other_words(table: pd.DataFrame) -> None:
+    good = table["outcome"] > 0
+    words = table.assign(outcome=np.where(good, "Yes", "no"))
+    words.loc[3, "outcome"] = None
+    data = read(words, options())
+    assert (np.nanmax(data.targets, axis=1) == good.drop(3)).all()
+    assert any("read as 1 for yes" in note for note in data.origin.notes)
+    with pytest.raises(DataError, match="'outcome' holds words") as caught:
+        read(table.assign(outcome=np.where(good, "alive", "died")), options())
+    assert "write 1" in str(caught.value.hint)
+    assert "alive" not in str(caught.value)
+
+
+def test_a_missing_truth_value_is_no_treatment(table: pd.DataFrame) -> None:
+    given = pd.Series(table["treatment"] == "B", dtype="boolean")
+    given[:5] = pd.NA
+    data = read(table.assign(treatment=given), options())
+    assert data.names == ("False", "True")
+    assert len(data) == 75
+
+
+def test_what_names_a_patient_or_an_arm_twice_is_noted(table: pd.DataFrame) -> None:
+    twice = table.assign(mrn=np.arange(80) // 2, treatment=table["treatment"].where(table.index % 2 == 0, "a"))
+    notes = " ".join(read(twice, options()).origin.notes)
+    assert "'mrn' has 40 values in 80 rows" in notes
+    assert "'A', 'a' differ in case" in notes
+    assert "--group" not in " ".join(read(twice, options(group="mrn")).origin.notes)
+
+
 def test_chances_by_lot_or_by_column_are_kept(table: pd.DataFrame) -> None:
     share = (table["treatment"] == "B").mean()
     assert np.allclose(read(table, options(randomised=True)).extra["propensity"], [1 - share, share])
