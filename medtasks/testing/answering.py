@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.testing.bench import Bench, apart, renamed, same
+from medtasks.rounding import apart, same
+from medtasks.testing.bench import Bench, renamed
 from medtasks.testing.report import Absent, Broken
 from medtasks.testing.spoiling import spoil
 

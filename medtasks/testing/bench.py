@@ -31,8 +31,6 @@ T = TypeVar("T")
 TRAIN, VALID, TEST = 160, 60, 80
 """Toy cases of each part: a planted cause shows in so few, and any model learns them within seconds."""
 SEED = 20
-TOLERANCE = 1e-5
-"""Relative difference up to which two answers count as one: float32 sums in another order differ by about 1e-6."""
 
 
 class Bench:
@@ -231,23 +229,6 @@ def fingerprint(cases: Cases, *arrays: npt.NDArray[Any]) -> str:
 
 def _state(data: Dataset) -> str:
     return fingerprint(data.cases, data.targets, *data.extra.values())
-
-
-def same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
-    """Say whether two arrays of answers are alike, within `TOLERANCE` of their size."""
-    one, other = np.asarray(one), np.asarray(other)
-    if one.shape != other.shape:
-        return False
-    size = float(np.abs(one).max()) if one.size and one.dtype.kind in "fiub" else 0.0
-    return one.dtype.kind in "fiub" and bool(np.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * size))
-
-
-def apart(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> str:
-    """Say how two arrays of answers differ."""
-    one, other = np.asarray(one), np.asarray(other)
-    if one.shape != other.shape:
-        return f"shapes {one.shape} and {other.shape}"
-    return f"by up to {np.abs(one - other).max():.3g}" if one.dtype.kind in "fiub" else "they are no numbers"
 
 
 def run_child(code: str, argument: str, patience: float, environment: dict[str, str]) -> Any:
