@@ -68,13 +68,15 @@ def _place(bench: Bench, home: str) -> Path:
 def _fitted(bench: Bench, home: str) -> Answered:
     """Return what a model answers where it was fitted."""
     _possible(bench)
-    return bench.once(f"fitted on {home}", lambda: answered(bench, _place(bench, home), fit=True, device=home))
+    return bench.once(f"fit on {home}", lambda: answered(bench, _place(bench, home), fit=True, device=home))
 
 
 def _asked(bench: Bench, home: str, device: str) -> Answered:
     """Return what a model that was fitted on one device answers when it is loaded on another."""
     _fitted(bench, home)
-    return bench.once(f"of {home} on {device}", lambda: answered(bench, _place(bench, home), device=device))
+    return bench.once(
+        f"predict on {device}, fitted on {home},", lambda: answered(bench, _place(bench, home), device=device)
+    )
 
 
 def _possible(bench: Bench) -> None:

@@ -32,9 +32,9 @@ def fresh_process(bench: Bench) -> None:
     To mend: write in `save` everything that `predict` uses, and read it back in `load`; `load` gets no Config (it is
     set on the model afterwards), so store what it needs of it.
     """
-    again = answered(bench, bench.saved).raw
-    if not same(bench.raw, again):
-        raise Broken(f"answers after loading in a fresh process differ: {apart(bench.raw, again)}")
+    before, again = bench.answers, answered(bench, bench.saved).raw
+    if not same(before, again):
+        raise Broken(f"answers after loading in a fresh process differ: {apart(before, again)}")
 
 
 def safe_files(bench: Bench) -> None:
