@@ -21,7 +21,8 @@ expected error is one `error:` line and one `hint:` line.
 
 `run`, `audit` and `compare` also take the options of their task (`medtasks tasks diagnosis` lists them), as in
 `--positive malignant` or `--threshold sensitivity=0.95`; of several names one that holds a comma stands in quotation
-marks, as in `--ignore '"Pain, night",ward'`; `evaluate` takes those that say how data are read: a model is judged as it decides.
+marks, as in `--ignore '"Pain, night",ward'`; `evaluate` takes those that say how data are read: a model is judged as it
+decides.
 
 A configuration file for `run --config`, as each run leaves one beside its result:
 

@@ -18,11 +18,13 @@ import pydantic
 from packaging.version import Version
 
 from medtasks import registry
+from medtasks.cases import Cases
 from medtasks.errors import BundleError, DataError, MedtasksError, PluginError, UsageError
-from medtasks.guarding import aside
 from medtasks.model import Context, configure, model_class
 from medtasks.predictor import Predictor
+from medtasks.saving import read_model, save_model
 from medtasks.task import Outputs, load_task
+from medtasks.tracing import told
 from medtasks.trust import Trust
 
 FORMAT = 1
@@ -73,8 +75,16 @@ class Manifest(pydantic.BaseModel):
     """Provenance: data and its hash, seed, device, versions, measures."""
 
 
-def save(predictor: Predictor, folder: Path, *, report: str | None = None, card: str | None = None) -> Path:
-    """Write a bundle; a crash leaves the earlier folder or none, never half of one.
+def save(
+    predictor: Predictor,
+    folder: Path,
+    *,
+    report: str | None = None,
+    card: str | None = None,
+    cases: Cases | None = None,
+    context: Context | None = None,
+) -> Path:
+    """Write a bundle; a crash leaves the earlier folder or none, never half of one, and so does a faulty model.
 
     Parameters
     ----------
@@ -84,16 +94,20 @@ def save(predictor: Predictor, folder: Path, *, report: str | None = None, card:
         The text of ``report.html``, without single cases.
     card
         The text of ``card.md``.
+    cases, context
+        What the model is asked after it was read back, and where; see `medtasks.saving.save_model`.
 
     Raises
     ------
     UsageError
         If the folder holds something that is no bundle.
+    PluginError
+        If a model writes what could run code, or does not come back as it was.
     """
     with replacing(folder, FILES) as fresh:
-        _save_model(predictor, fresh / "model")
-        if predictor.baseline is not None:
-            _save_model(predictor.baseline, fresh / "baseline")
+        save_model(predictor.model, predictor.model_id, fresh / "model", cases=cases, context=context)
+        if (floor := predictor.baseline) is not None:
+            save_model(floor.model, floor.model_id, fresh / "baseline", cases=cases)
         if predictor.trust is not None:
             (fresh / TRUST).mkdir()
             write_json(fresh / TRUST / "trust.json", predictor.trust.as_json())
@@ -202,12 +216,6 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _save_model(predictor: Predictor, folder: Path) -> None:
-    folder.mkdir()
-    with aside():
-        predictor.model.save(folder)
-
-
 def _stored(predictor: Predictor) -> Stored:
     return Stored(
         id=predictor.model_id,
@@ -227,19 +235,23 @@ def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Conte
             f"the bundle needs {stored.plugin}: {error.message}", hint=f"install {stored.plugin.replace(' ', '==')}"
         ) from None
     try:
-        with aside():
-            model = kind.load(folder, context=context)
+        model = read_model(kind, folder, config, context)
     except MedtasksError:
         raise
     except Exception as error:  # a plugin raises what it likes on a file that another version of it wrote
-        raise BundleError(
-            f"the model in {folder} cannot be read ({type(error).__name__}): it was written by "
-            f"{stored.plugin}, here is {registry.find('model', name).origin}",
-            hint="install the version that wrote it, or train again",
-        ) from error
-    model.config = config
+        raise _unreadable(folder, stored.plugin, registry.find("model", name).origin, error) from error
     outputs = Outputs(tuple(manifest.names), tuple(manifest.classes), tuple(manifest.kinds))
     return Predictor(task, model, name, outputs, manifest.input, stored.decision)
+
+
+def _unreadable(folder: Path, then: str, now: str, error: Exception) -> BundleError:
+    """Say why a model cannot be read; its `load` has seen the bundle alone, which holds no patients."""
+    what = f"the model in {folder} cannot be read ({told(error, folder)})"
+    if then == now:
+        return BundleError(f"{what}: {now} does not read what it wrote", hint="tell its author, or train again")
+    return BundleError(
+        f"{what}: it was written by {then}, here is {now}", hint="install the version that wrote it, or train again"
+    )
 
 
 def _load_trust(folder: Path, manifest: Manifest) -> Trust | None:

@@ -21,6 +21,10 @@ class Ended(BaseException):
     """An import was stopped; the message says what it did. A plugin's ``except Exception`` does not catch it."""
 
 
+class Late(Ended):
+    """It took longer than it may."""
+
+
 @contextlib.contextmanager
 def aside() -> Iterator[None]:
     """Send to stderr what a plugin writes to stdout, native code's too, while the block runs: stdout is the result's.
@@ -86,7 +90,7 @@ def _in_time() -> Iterator[None]:
         return
 
     def late(number: int, frame: Any) -> NoReturn:
-        raise Ended(f"it did not end within {seconds:g} s ({VARIABLE} gives it longer)")
+        raise Late(f"it did not end within {seconds:g} s ({VARIABLE} gives it longer)")
 
     signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -9,6 +9,14 @@ PATIENCE = 20
 """Seconds that the driver has to answer: waking a GPU takes a few."""
 
 
+def cores() -> int:
+    """Return how many cores this process may use, which may be fewer than there are."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux tells
+        return os.cpu_count() or 1
+
+
 def memory() -> float | None:
     """Return the memory in GiB, or None where the system does not tell."""
     try:

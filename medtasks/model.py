@@ -18,6 +18,7 @@ import pydantic
 from medtasks import registry
 from medtasks.cases import Cases
 from medtasks.dataset import Dataset
+from medtasks.defaults import check_defaults
 from medtasks.errors import PluginError, UsageError, suggest
 
 T = TypeVar("T")
@@ -69,9 +70,14 @@ class Context:
 
 
 class Config(pydantic.BaseModel):
-    """The base of a model's hyper-parameters: typed, documented, frozen; an unknown key is an error."""
+    """The base of a model's hyper-parameters: typed, documented, frozen; an unknown key is an error.
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    Defaults are checked as what is given is: one that does not fit its type is the author's error.
+    """
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )
 
 
 def _names(value: object) -> object:
@@ -201,6 +207,12 @@ def model_class(name: str) -> type[Model]:
             f"model {name!r} ({entry.origin}) lacks task = {entry.task!r} or accepts = ...",
             hint="set both as class attributes",
         )
+    if not (inspect.isclass(found.Config) and issubclass(found.Config, pydantic.BaseModel)):
+        raise PluginError(
+            f"the Config of model {name!r} ({entry.origin}) is no Config",
+            hint="derive it from medtasks.model.Config",
+        )
+    check_defaults(found.Config, f"the Config of model {name!r} ({entry.origin})")
     return found
 
 

@@ -108,7 +108,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             again,
         )
         summary = record.summary(prepared, folder, judged, predictor.facts, seconds)
-        record.write(folder, prepared, predictor, answered, judged, summary)
+        record.write(folder, prepared, predictor, answered, judged, summary, context)
     return Run(folder, predictor, evaluation, baseline, summary)
 
 
@@ -201,7 +201,8 @@ def _workspace(folder: Path, prepared: Prepared, resume: bool) -> Iterator[tuple
         try:
             yield Path(scratch), checkpoint
         except BaseException:
-            if len(list(checkpoint.iterdir())) == 1:  # nothing that could be resumed
+            # Where no fit was kept, and the model kept nothing of one, there is nothing to go on with.
+            if not any(path.is_file() and path.name != "for.json" for path in checkpoint.rglob("*")):
                 shutil.rmtree(checkpoint, ignore_errors=True)
             raise
     shutil.rmtree(checkpoint, ignore_errors=True)

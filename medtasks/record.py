@@ -44,6 +44,7 @@ def write(
     answered: Answered,
     judged: Judged,
     told: dict[str, Any],
+    context: Context,
 ) -> None:
     """Write everything into a fresh folder that takes the place of ``folder`` at the end."""
     data, folds = prepared.dataset, prepared.folds
@@ -55,7 +56,8 @@ def write(
         (fresh / "report.html").write_text(document.render(page), encoding="utf-8")
         text = card.render(predictor, data, judged, prepared.parts, len(folds))
         (fresh / "card.md").write_text(text, encoding="utf-8")
-        bundle.save(predictor, fresh / "bundle", report=document.render(page, public=True), card=text)
+        public = document.render(page, public=True)
+        bundle.save(predictor, fresh / "bundle", report=public, card=text, cases=data.cases, context=context)
         metrics = {key: told[key] for key in ("n", "metrics", "targets", "baseline", "repeated") if key in told}
         bundle.write_json(fresh / "metrics.json", metrics)
         bundle.write_json(fresh / RECORD, {**told, "settings": settings, "facts": dict(predictor.facts)})

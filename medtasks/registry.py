@@ -20,7 +20,7 @@ from typing import Any
 import entrypoints
 
 from medtasks.errors import PluginError, UsageError, suggest
-from medtasks.guarding import Ended, aside, importing
+from medtasks.guarding import VARIABLE, Ended, Late, aside, importing
 
 GROUPS = {"task": "medtasks.tasks", "model": "medtasks.models", "dataset": "medtasks.datasets"}
 KINDS = {group: kind for kind, group in GROUPS.items()}
@@ -44,7 +44,8 @@ class Entry:
     """One task, model or data set that a distribution offers.
 
     ``name`` is the entry point's name (``diagnosis.image-cnn``), ``target`` where its code stands
-    (``medtasks_image_cnn:ImageCNN``), ``reason`` why the state is not ``ready``.
+    (``medtasks_image_cnn:ImageCNN``), ``reason`` why the state is not ``ready``, ``mend`` what to do where
+    installing it again would not help.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Entry:
     home_page: str
     state: State = State.READY
     reason: str | None = None
+    mend: str | None = None
 
     @property
     def task(self) -> str:
@@ -76,10 +78,15 @@ class Entry:
             return f"name one of them, as in {self.distribution}:{self.name}, or uninstall the other"
         if self.state is State.INCOMPATIBLE:
             return f"install a version of {self.distribution} made for medtasks {version()}"
-        return (
-            f"reinstall it (pip install --force-reinstall {self.distribution}) or remove it "
-            f"(pip uninstall {self.distribution})"
-        )
+        remove = f"remove it (pip uninstall {self.distribution})"
+        if self.mend:
+            return f"{self.mend}, or {remove}"
+        return f"reinstall it (pip install --force-reinstall {self.distribution}) or {remove}"
+
+    @property
+    def line(self) -> str:
+        """Where it is registered, for messages to its author."""
+        return f'"{self.name}" = "{self.target}" of [project.entry-points."{GROUPS[self.kind]}"]'
 
     def load(self) -> Any:
         """Import the entry's object; whatever its import does, only this call fails.
@@ -90,9 +97,8 @@ class Entry:
             If the entry is not ready, or its import raises, exits or does not end.
         """
         if self.state is not State.READY:
-            raise PluginError(
-                f"{self.kind} {self.name!r} ({self.origin}) is {self.state}: {self.reason}", hint=self.fix
-            )
+            what = self.reason if self.state is State.CONFLICT else f"{self.state}: {self.reason}"
+            raise PluginError(f"{self.kind} {self.name!r} ({self.origin}) is {what}", hint=self.fix)
         point = entrypoints.EntryPoint.from_string(self.target, self.name)
         try:
             with aside(), importing():
@@ -103,13 +109,25 @@ class Entry:
             reason = str(error) if isinstance(error, Ended) else f"{type(error).__name__}: {error}".rstrip(": ")
             raise PluginError(
                 f"{self.kind} {self.name!r} ({self.origin}) cannot be loaded: {reason}",
-                hint=replace(self, state=State.BROKEN).fix,
+                hint=replace(self, state=State.BROKEN, mend=self._mend(point, error)).fix,
             ) from error
+
+    def _mend(self, point: Any, error: BaseException) -> str | None:
+        """Say what to do about an import that failed where installing it again would not help."""
+        if isinstance(error, Late):
+            return f"give it longer ({VARIABLE}=SECONDS)"
+        if isinstance(error, ModuleNotFoundError) and f"{point.module_name}.".startswith(f"{error.name}."):
+            return f"mend its entry point {self.line}: there is no module {error.name!r}"
+        parts = (point.object_name or "").split(".")
+        if not isinstance(error, AttributeError) or error.name is None or error.name not in parts:
+            return None
+        names = [name for name in getattr(error.obj, "__dict__", {}) if not name.startswith("_")]
+        return f"mend its entry point {self.line} ({suggest(error.name, names)})"
 
 
 def entries(kind: str | None = None) -> list[Entry]:
     """Everything installed, or everything of one kind (``task``, ``model``, ``dataset``), by name."""
-    found = [entry for entry in _scan() if kind in (None, entry.kind)]
+    found = [entry for entry in _mark_misnamed(list(_scan())) if kind in (None, entry.kind)]
     return sorted(_mark_conflicts(found), key=lambda entry: (entry.kind, entry.name, entry.distribution))
 
 
@@ -247,7 +265,8 @@ def _of_distribution(distribution: metadata.Distribution, blank: Entry, text: st
             try:
                 entrypoints.EntryPoint.from_string(target, item)
             except entrypoints.BadEntryPoint:
-                yield replace(entry, state=State.BROKEN, reason=f"{target!r} does not read 'module:object'")
+                reason, mend = f"{target!r} does not read 'module:object'", f"mend its entry point {entry.line}"
+                yield replace(entry, state=State.BROKEN, reason=reason, mend=mend)
                 continue
             yield replace(entry, state=State.INCOMPATIBLE, reason=mismatch) if mismatch else entry
 
@@ -282,6 +301,26 @@ def _mismatch(distribution: metadata.Distribution) -> str | None:
         if not requirement.specifier.contains(version(), prereleases=True):
             return f"it was written for medtasks {requirement.specifier}; this is {version()}"
     return None
+
+
+def _mark_misnamed(found: list[Entry]) -> list[Entry]:
+    """Mark models and data sets whose names say no task that is here: nobody could ask for them."""
+    tasks = {entry.name for entry in found if entry.kind == "task"}
+    return [
+        entry
+        if entry.state is not State.READY or entry.kind == "task" or ("." in entry.name and entry.task in tasks)
+        else _misnamed(entry, tasks)
+        for entry in found
+    ]
+
+
+def _misnamed(entry: Entry, tasks: set[str]) -> Entry:
+    if "." not in entry.name:
+        reason = f"its name has no dot: a {entry.kind} is called TASK.NAME, as in {min(tasks)}.{entry.name}"
+        return replace(entry, state=State.BROKEN, reason=reason, mend=f"mend its entry point {entry.line}")
+    advice = suggest(entry.task, tasks)
+    mend = f"install what brings the task, mend its entry point {entry.line}"
+    return replace(entry, state=State.BROKEN, reason=f"there is no task {entry.task!r} ({advice})", mend=mend)
 
 
 def _mark_conflicts(found: list[Entry]) -> list[Entry]:

@@ -16,6 +16,7 @@ import pydantic
 from medtasks import registry
 from medtasks.cases import Cases, Reading, Schema, Source
 from medtasks.dataset import Dataset
+from medtasks.defaults import check_defaults
 from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.bootstrap import Measure, Resampled
 from medtasks.evaluation.calibration import parse_rule
@@ -381,4 +382,5 @@ def load_task(name: str) -> Task:
             f"task {name!r} ({entry.origin}) is not a complete subclass of medtasks.task.Task",
             hint=f"{entry.target} must name one",
         )
+    check_defaults(found.Options, f"the Options of task {name!r} ({entry.origin})")
     return found()

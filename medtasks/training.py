@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from medtasks.cases import Cases
 from medtasks.dataset import Dataset
 from medtasks.evaluation.bootstrap import points_only
 from medtasks.evaluation.splits import Plan
@@ -19,6 +20,7 @@ from medtasks.guarding import aside
 from medtasks.model import Context, Model
 from medtasks.predictor import Predictor, stacked
 from medtasks.preparing import Prepared
+from medtasks.saving import read_model, save_model
 from medtasks.task import Outputs
 from medtasks.trust import Trust
 
@@ -61,7 +63,7 @@ def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context, *,
         with aside():
             model.fit(train, valid, context=context)
         if kept is not None:
-            _keep(model, kept, context)
+            _keep(model, prepared.model_id, kept, valid.cases, context)
     blank = Predictor(task, model, prepared.model_id, Outputs.of(train), task.schema(train, prepared.options))
     if model.left_out is None:
         raw = blank.scores(valid.cases, context=context)
@@ -87,13 +89,19 @@ def fitted(checkpoint: Path) -> int:
     return sum(len(list(checkpoint.glob(f"{depth}{FITTED}"))) for depth in ("*/", "repeat-*/*/"))
 
 
-def _keep(model: Model, place: Path, context: Context) -> None:
-    """Write a fitted model; the folder appears when it is whole."""
+def _keep(model: Model, name: str, place: Path, cases: Cases, context: Context) -> None:
+    """Write a fitted model; the folder appears when it is whole.
+
+    One that does not come back is told here, before the other folds are fitted, and nothing is kept of it.
+    """
     fresh = place.with_name(f"{place.name}.writing")
     shutil.rmtree(fresh, ignore_errors=True)
-    (fresh / "model").mkdir(parents=True)
-    with aside():
-        model.save(fresh / "model")
+    fresh.mkdir(parents=True)
+    try:
+        save_model(model, name, fresh / "model", cases=cases, context=context)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     if model.left_out is not None:
         np.save(fresh / "left_out.npy", model.left_out, allow_pickle=False)
     (fresh / "used.json").write_text(json.dumps(context.used), encoding="utf-8")
@@ -101,9 +109,7 @@ def _keep(model: Model, place: Path, context: Context) -> None:
 
 
 def _read(prepared: Prepared, place: Path, context: Context) -> Model:
-    with aside():
-        model = prepared.model.load(place / "model", context=context)
-    model.config = prepared.config
+    model = read_model(prepared.model, place / "model", prepared.config, context)
     if (place / "left_out.npy").is_file():
         model.left_out = np.load(place / "left_out.npy", allow_pickle=False)
     context.used.update(json.loads((place / "used.json").read_text(encoding="utf-8")))

@@ -168,6 +168,73 @@ def test_weights_that_the_plugin_cannot_read_name_the_versions(bundle_copy: Path
     assert f"medtasks {medtasks.tasks()[0].version}" in caught.value.message
 
 
+UNREADABLE = """
+from acme_fine import It as Fine
+class It(Fine):
+    @classmethod
+    def load(cls, folder, *, context):
+        raise ValueError(f"{folder / 'model.npz'}: 3 columns, not 4")
+"""
+
+
+@pytest.mark.parametrize(("version", "advice"), [("1.0", "tell its author"), ("2.0", "install the version that")])
+def test_a_model_that_does_not_read_its_own_bundle_is_told_with_its_reason(
+    plugins: Any, constant: str, bundle_copy: Path, version: str, advice: str
+) -> None:
+    plugins.model("acme-fine", constant)
+    plugins.model("acme-model", UNREADABLE, version=version)
+    content = json.loads((bundle_copy / "medtasks.json").read_text(encoding="utf-8"))
+    told = {"id": "diagnosis.acme-model", "plugin": "acme-model 1.0", "config": {}}
+    edit(bundle_copy, model={**content["model"], **told})
+    with pytest.raises(BundleError, match=r"\(ValueError: model\.npz: 3 columns, not 4\)") as caught:
+        bundle.load(bundle_copy)
+    assert advice in str(caught.value.hint)
+    assert ("1.0, here is acme-model 2.0" in caught.value.message) == (version == "2.0")
+
+
+SAVE = '        np.savez(folder / "model.npz", share=self.share)\n'
+LOAD = '        model.share = np.load(folder / "model.npz")["share"]\n'
+UNSAFE = SAVE + '        np.savez(folder / "more.npz", names=np.array(["a", None], dtype=object))\n'
+PICKLED = SAVE + '        import pickle; (folder / "more.bin").write_bytes(pickle.dumps(self.share))\n'
+FAULTY_SAVES = {
+    "writes nothing": (
+        SAVE,
+        "        pass\n",
+        r"cannot be read back \(FileNotFoundError: .*'model\.npz', in acme_model",
+    ),
+    "writes half": (SAVE, SAVE.replace("share=", "half="), r"cannot be read back \(KeyError: .*, in acme_model\.py:"),
+    "an object array": (SAVE, UNSAFE, r"names\.npy in more\.npz is an array of Python objects"),
+    "a pickle": (SAVE, PICKLED, r"more\.bin is a pickle"),
+    "a damaged archive": (SAVE, SAVE + '        (folder / "a.npz").write_bytes(b"PK\\3\\4...")\n', "damaged zip"),
+    "reads another": (LOAD, LOAD + "        model.share = model.share[::-1]\n", r"answers differ: by up to 0\.\d"),
+    "reads too little": (LOAD, "", r"cannot be asked after it was read back \(AttributeError in acme_model\.py:"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTY_SAVES)
+def test_a_model_that_does_not_come_back_leaves_no_result(
+    plugins: Any, constant: str, table: pd.DataFrame, tmp_path: Path, case: str
+) -> None:
+    old, new, reason = FAULTY_SAVES[case]
+    assert constant.count(old) == 1
+    plugins.model("acme-model", constant.replace(old, new))
+    with pytest.raises(PluginError, match=reason) as caught:
+        medtasks.run("diagnosis", table[20:], out=tmp_path / "result", model="acme-model", folds=2)
+    assert "`medtasks plugins check diagnosis.acme-model`" in str(caught.value.hint)
+    assert "MARK" not in caught.value.message
+    assert {path.name for path in tmp_path.iterdir()} == {"site"}  # no half result, and no fit to go on with
+
+
+def test_a_predictor_whose_model_does_not_come_back_is_not_saved(
+    plugins: Any, constant: str, table: pd.DataFrame, bundle_copy: Path
+) -> None:
+    plugins.model("acme-model", constant.replace(SAVE, "        pass\n"))
+    predictor = medtasks.train("diagnosis", table, model="acme-model")
+    with pytest.raises(PluginError, match="cannot be read back"):
+        bundle.save(predictor, bundle_copy)
+    assert bundle.load(bundle_copy).model_id == "diagnosis.linear-record"
+
+
 @pytest.mark.parametrize("place", ["nothing", "empty", "file"])
 def test_what_is_no_bundle_is_told(tmp_path: Path, place: str) -> None:
     (tmp_path / "empty").mkdir()

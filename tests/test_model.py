@@ -225,3 +225,23 @@ def test_optional_methods_say_that_they_are_lacking() -> None:
     assert model.explains()
     with pytest.raises(PluginError):
         Model.embed(object.__new__(model), np.zeros(1), context=Context())  # type: ignore[arg-type]
+
+
+BAD_DEFAULT = """
+from acme_fine import It as Fine
+from medtasks.model import Config
+class It(Fine):
+    class Config(Config):
+        strength: int = "ten"
+        needed: int
+"""
+
+
+def test_a_default_that_does_not_fit_its_type_is_the_authors_error(plugins: Any, constant: str) -> None:
+    plugins.model("acme-fine", constant)
+    plugins.model("acme-ten", BAD_DEFAULT)
+    with pytest.raises(
+        PluginError, match=r"model 'diagnosis\.acme-ten' \(acme-ten 1\.0\) .*strength: .*integer"
+    ) as caught:
+        model_class("diagnosis.acme-ten")
+    assert "needed" not in caught.value.message  # it has no default, and is the user's to give

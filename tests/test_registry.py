@@ -134,6 +134,56 @@ def test_unreadable_entry_points_harm_only_themselves(plugins: Any) -> None:
     assert ("acme-bytes", "its entry_points.txt is not UTF-8") in registry.unread()
 
 
+@pytest.mark.parametrize(
+    ("target", "reason", "fix"),
+    [
+        ("acme_typo:Modle", "has no attribute 'Modle'", "did you mean 'Model'?"),
+        ("acme_tpyo:Model", "No module named 'acme_tpyo'", "there is no module 'acme_tpyo'"),
+        ("acme_typo.inner:Model", "No module named 'acme_typo.inner'", "there is no module 'acme_typo.inner'"),
+        ("acme_typo Model", "does not read 'module:object'", "mend its entry point"),
+    ],
+)
+def test_an_entry_point_that_names_nothing_is_shown(plugins: Any, target: str, reason: str, fix: str) -> None:
+    plugins.install("acme-typo", {MODELS: {"diagnosis.acme-typo": target}}, "Model = 3")
+    with pytest.raises(PluginError) as caught:
+        registry.find("model", "diagnosis.acme-typo").load()
+    assert reason in caught.value.message
+    hint = str(caught.value.hint)
+    assert f'"diagnosis.acme-typo" = "{target}" of [project.entry-points."medtasks.models"]' in hint
+    assert fix in hint
+    assert "reinstall" not in hint
+
+
+def test_an_import_that_takes_too_long_is_not_to_be_installed_again(
+    plugins: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugins.model("acme-slow", "import time\ntime.sleep(60)\nIt = 3")
+    monkeypatch.setenv("MEDTASKS_LOAD_SECONDS", "0.1")
+    with pytest.raises(PluginError, match="did not end within") as caught:
+        registry.find("model", "diagnosis.acme-slow").load()
+    assert "MEDTASKS_LOAD_SECONDS" in str(caught.value.hint)
+    assert "reinstall" not in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("no-dot", "called TASK.NAME, as in"), ("diagnosys.it", "no task 'diagnosys' (did you mean 'diagnosis'?)")],
+)
+def test_a_name_that_says_no_task_is_told_by_the_metadata(plugins: Any, name: str, reason: str) -> None:
+    plugins.install("acme-name", {MODELS: {name: "acme_name:It"}}, "raise SystemExit('imported')")
+    entry = state_of(name)
+    assert entry.state is State.BROKEN
+    assert reason in str(entry.reason)
+    assert "mend its entry point" in str(entry.fix)
+    assert "acme_name" not in sys.modules
+
+
+def test_a_model_of_a_task_from_another_distribution_is_ready(plugins: Any) -> None:
+    plugins.install("acme-task", {"medtasks.tasks": {"eyes": "acme_task:It"}}, "It = 3")
+    plugins.model("acme-sees", "It = 3", task="eyes")
+    assert state_of("eyes.acme-sees").state is State.READY
+
+
 def test_a_plugin_written_for_another_medtasks_is_incompatible(plugins: Any) -> None:
     plugins.model("acme-future", "It = 3", requires=("numpy", "medtasks>=99"))
     entry = state_of("diagnosis.acme-future")
@@ -162,7 +212,7 @@ def test_two_claims_to_a_name_are_a_conflict_that_a_prefix_settles(plugins: Any)
     assert [entry.state for entry in twins] == [State.CONFLICT] * 2
     with pytest.raises(PluginError) as caught:
         registry.find("model", "diagnosis.twin").load()
-    assert "acme-one and acme-two" in caught.value.message
+    assert "is claimed by acme-one and acme-two" in caught.value.message
     assert "acme-one:diagnosis.twin" in str(caught.value.hint)
     assert registry.find("model", "acme-one:diagnosis.twin").load() == "acme-one"
     assert registry.find("model", "Acme_Two:diagnosis.twin").load() == "acme-two"

@@ -46,7 +46,7 @@ def execute(arguments: list[str]) -> int:
     from medtasks.cli.app import Stopped, UsageFault, app
 
     try:
-        code = app(args=arguments or ["--help"], prog_name="medtasks", standalone_mode=False)
+        code = app(args=arguments or ["--help"], prog_name="medtasks", standalone_mode=False, obj=debug)
         sys.stdout.flush()
     except MedtasksError as error:
         return _tell(error.message, error.hint, error.exit_code, debug)

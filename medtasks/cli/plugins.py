@@ -83,6 +83,7 @@ def list_plugins(
 
 @app.command("check")
 def check(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="A model.", autocompletion=complete.models)],
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter, instead of the toy's.")
@@ -115,6 +116,9 @@ def check(
         output.emit_json(report.as_json())
     else:
         typer.echo(str(report))
+    for outcome in report.outcomes if context.obj else ():  # --debug
+        if outcome.trace:
+            typer.echo(f"{outcome.check}:\n{outcome.trace}", err=True)
     if not report.ok:
         raise typer.Exit(1)
 

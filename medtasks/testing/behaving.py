@@ -7,6 +7,7 @@ from typing import Any
 
 import pydantic
 
+from medtasks.defaults import faults_told
 from medtasks.testing.bench import Bench, child_environment, run_child
 from medtasks.testing.report import Broken
 
@@ -54,6 +55,8 @@ def config(bench: Bench) -> None:
     given: Any = bench.config
     try:
         again = schema.model_validate(json.loads(given.model_dump_json()))
+    except pydantic.ValidationError as error:
+        raise Broken(f"it does not come back from JSON: {faults_told(error.errors(include_url=False))}") from None
     except (ValueError, TypeError) as error:
         raise Broken(f"it does not come back from JSON: {str(error).splitlines()[0]}") from None
     if again != given:
@@ -81,5 +84,4 @@ def listing(bench: Bench) -> None:
 
 def _work(bench: Bench) -> None:
     """Let the model do, watched, what it does in a run."""
-    assert len(bench.raw) >= 0
-    assert bench.saved.is_dir()
+    _ = bench.raw, bench.saved

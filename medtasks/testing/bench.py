@@ -31,8 +31,6 @@ T = TypeVar("T")
 TRAIN, VALID, TEST = 160, 60, 80
 """Toy cases of each part: a planted cause shows in so few, and any model learns them within seconds."""
 SEED = 20
-TOLERANCE = 1e-5
-"""Relative difference up to which two answers count as one: float32 sums in another order differ by about 1e-6."""
 
 
 class Bench:
@@ -56,6 +54,7 @@ class Bench:
         self.options = self.task.Options()
         self.seen = Seen()
         self.folder = Path(tempfile.mkdtemp(prefix="medtasks-check-"))
+        self.failures: list[BaseException] = []
         self._remembered: dict[str, tuple[bool, Any]] = {}
         weakref.finalize(self, shutil.rmtree, self.folder, True)
 
@@ -75,7 +74,7 @@ class Bench:
         Skipped
             If the task has none.
         """
-        return self.once("toy", lambda: toy_data(self.task.name, self.model.accepts))
+        return self.once("Task.toy", lambda: toy_data(self.task.name, self.model.accepts))
 
     @property
     def train(self) -> Dataset:
@@ -106,22 +105,41 @@ class Bench:
     @property
     def fitted(self) -> Model:
         """The model fitted on the toy data."""
-        return self.once("fitted", lambda: self.fit(self.train, self.valid))
+        train, valid = self.train, self.valid
+        return self.once("fit", lambda: self.fit(train, valid))
 
     @property
     def raw(self) -> npt.NDArray[Any]:
-        """What it says of the test part."""
-        return self.once("raw", lambda: self.predict(self.test.cases))
+        """What it says of the test part, which may be of any form; see `answers`."""
+        model = self.fitted
+        return self.once("predict", lambda: self.predict(self.test.cases, model))
+
+    @property
+    def answers(self) -> npt.NDArray[Any]:
+        """What it says of the test part, for checks that make sense only of answers that are well-shaped.
+
+        Raises
+        ------
+        Skipped
+            If they are not: the check `well-shaped` tells how.
+        """
+        try:
+            self.task.check(self.raw, self.outputs, len(self.test))
+        except ValueError as error:
+            raise Skipped(f"not made: answers are not well-shaped ({error})") from None
+        return self.raw
 
     @property
     def saved(self) -> Path:
         """The folder that it was saved to."""
-        return self.once("saved", self._save)
+        model = self.fitted
+        return self.once("save", lambda: self._save(model))
 
     @property
     def predictor(self) -> Predictor:
         """The fitted model with its decision."""
-        return self.once("predictor", lambda: self.decided(self.fitted, self.train, self.valid))
+        _ = self.answers  # of others there is no decision
+        return self.once("decide", lambda: self.decided(self.fitted, self.train, self.valid))
 
     def fit(self, train: Dataset, valid: Dataset) -> Model:
         """Return a new model, fitted, watched."""
@@ -158,8 +176,7 @@ class Bench:
             return None
         return model.left_out
 
-    def _save(self) -> Path:
-        model = self.fitted
+    def _save(self, model: Model) -> Path:
         place = self.folder / "saved"
         place.mkdir()
         with watched("save", self.seen):
@@ -170,15 +187,23 @@ class Bench:
         return part(self.toy, start, stop)
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """Make something, or fail, once: a fit that raises is not tried again by every check."""
+        """Make something, or fail, once: a fit that raises is told by the check that needed it first, and by no other.
+
+        ``name`` says what failed to those behind it, which are skipped.
+        """
         if name not in self._remembered:
             try:
                 self._remembered[name] = True, make()
+            except Skipped as error:
+                self._remembered[name] = False, str(error)
+                raise
             except (Exception, SystemExit) as error:
-                self._remembered[name] = False, error
+                self._remembered[name] = False, f"not made: {name} failed"
+                self.failures.append(error)
+                raise
         good, found = self._remembered[name]
         if not good:
-            raise found
+            raise Skipped(found)
         made: T = found
         return made
 
@@ -231,23 +256,6 @@ def fingerprint(cases: Cases, *arrays: npt.NDArray[Any]) -> str:
 
 def _state(data: Dataset) -> str:
     return fingerprint(data.cases, data.targets, *data.extra.values())
-
-
-def same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
-    """Say whether two arrays of answers are alike, within `TOLERANCE` of their size."""
-    one, other = np.asarray(one), np.asarray(other)
-    if one.shape != other.shape:
-        return False
-    size = float(np.abs(one).max()) if one.size and one.dtype.kind in "fiub" else 0.0
-    return one.dtype.kind in "fiub" and bool(np.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * size))
-
-
-def apart(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> str:
-    """Say how two arrays of answers differ."""
-    one, other = np.asarray(one), np.asarray(other)
-    if one.shape != other.shape:
-        return f"shapes {one.shape} and {other.shape}"
-    return f"by up to {np.abs(one - other).max():.3g}" if one.dtype.kind in "fiub" else "they are no numbers"
 
 
 def run_child(code: str, argument: str, patience: float, environment: dict[str, str]) -> Any:

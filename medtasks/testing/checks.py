@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from medtasks.errors import UsageError, suggest
 from medtasks.testing import answering, behaving, devices, learning, storing
 from medtasks.testing.bench import Bench
 from medtasks.testing.report import Absent, Broken, Outcome, Report, Skipped, State, judge, known
+from medtasks.tracing import place, told
 
 Check = Callable[[Bench], None]
 _IN_ORDER: tuple[Check, ...] = (
@@ -62,7 +64,8 @@ def checks_of(profile: str) -> Mapping[str, Check]:
 
 def make(bench: Bench, name: str, expected: Mapping[str, str]) -> Outcome:
     """Make one check; whatever the model raises, the check has failed and the next can go on."""
-    start, state, reason = time.perf_counter(), State.PASSED, ""
+    start, state, reason, trace = time.perf_counter(), State.PASSED, "", ""
+    advice = mend(name)
     try:
         _ALL[name](bench)
     except Broken as error:
@@ -72,9 +75,12 @@ def make(bench: Bench, name: str, expected: Mapping[str, str]) -> Outcome:
     except Absent as error:
         state, reason = State.ABSENT, str(error)
     except (Exception, SystemExit) as error:  # what a model likes; toy data are no patient's, so its words can be shown
-        state, reason = State.FAILED, f"{_place(error)}raised {type(error).__name__}: {error}"
-    outcome = Outcome(name, state, time.perf_counter() - start, reason, mend(name) if state is State.FAILED else "")
-    return judge(outcome, expected)
+        where, trace = place(error, bench.model), "".join(traceback.format_exception(error))
+        state, reason = State.FAILED, f"{_method(error)}raised {told(error)}" + (f", in {where}" if where else "")
+        if any(error is one for one in bench.failures):  # not what this check is about: it was the first to meet it
+            advice = "To mend: see there; `medtasks plugins check --debug` shows the traceback."
+    took = time.perf_counter() - start
+    return judge(Outcome(name, state, took, reason, advice if state is State.FAILED else "", trace), expected)
 
 
 def check(
@@ -126,7 +132,7 @@ def holds(name: str) -> str:
     return " ".join((inspect.getdoc(_ALL[name]) or "").partition("\n\n")[0].split())
 
 
-def _place(error: BaseException) -> str:
+def _method(error: BaseException) -> str:
     """Say in which of the model's methods an error arose, as far as its traceback tells."""
     trace, found = error.__traceback__, ""
     while trace is not None:

@@ -11,6 +11,7 @@ from medtasks import registry
 from medtasks.errors import MedtasksError
 from medtasks.guarding import aside
 from medtasks.model import Context, configure, model_class
+from medtasks.saving import read_model
 from medtasks.testing.bench import SEED, TRAIN, VALID, Bench, part, toy_data
 from medtasks.testing.checks import checks_of, make
 from medtasks.testing.report import known
@@ -29,8 +30,7 @@ def answer(order: str) -> None:
             place.mkdir()
             model.save(place)
         else:
-            model = kind.load(place, context=context)
-            model.config = config
+            model = read_model(kind, place, config, context)
         # What it told of `fit` must not be what it tells of `predict`.
         asked = Context(SEED, content["device"]) if content["fit"] else context
         raw = model.predict(part(toy, TRAIN + VALID, len(toy)).cases, context=asked)

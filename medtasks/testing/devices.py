@@ -13,14 +13,12 @@ import numpy.typing as npt
 
 from medtasks import machine
 from medtasks.model import Context
-from medtasks.testing.bench import TOLERANCE, Bench
+from medtasks.rounding import ROOM, TOLERANCE
+from medtasks.saving import read_model
+from medtasks.testing.bench import Bench
 from medtasks.testing.fresh import Answered, answered
 from medtasks.testing.learning import beats_guessing
 from medtasks.testing.report import Absent, Broken, Skipped
-
-ROOM = 0.02
-"""Difference, as a share of the range of all answers, up to which two devices agree. Networks run on GPUs with factors
-of 11 bits (TF32) or 8 (bfloat16, which rounds by 2**-9 = 0.002 at each step); what is no rounding is far larger."""
 
 
 def uses_gpu(bench: Bench) -> None:
@@ -58,9 +56,8 @@ def learns_on_gpu(bench: Bench) -> None:
     To mend: look for what differs in training by device: precision, the size of a batch, the loss.
     """
     _fitted(bench, "gpu")
-    config, context = bench.config, bench.context
-    model = bench.model.load(_place(bench, "gpu"), context=Context(context.seed, "cpu", scratch=context.scratch))
-    model.config = config
+    context = Context(bench.context.seed, "cpu", scratch=bench.context.scratch)
+    model = read_model(bench.model, _place(bench, "gpu"), bench.config, context)
     beats_guessing(bench, bench.decided(model, bench.train, bench.valid))
 
 
@@ -71,13 +68,15 @@ def _place(bench: Bench, home: str) -> Path:
 def _fitted(bench: Bench, home: str) -> Answered:
     """Return what a model answers where it was fitted."""
     _possible(bench)
-    return bench.once(f"fitted on {home}", lambda: answered(bench, _place(bench, home), fit=True, device=home))
+    return bench.once(f"fit on {home}", lambda: answered(bench, _place(bench, home), fit=True, device=home))
 
 
 def _asked(bench: Bench, home: str, device: str) -> Answered:
     """Return what a model that was fitted on one device answers when it is loaded on another."""
     _fitted(bench, home)
-    return bench.once(f"of {home} on {device}", lambda: answered(bench, _place(bench, home), device=device))
+    return bench.once(
+        f"predict on {device}, fitted on {home},", lambda: answered(bench, _place(bench, home), device=device)
+    )
 
 
 def _possible(bench: Bench) -> None:

@@ -52,7 +52,7 @@ def shuffled_labels(bench: Bench) -> None:
     To mend: `left_out` must hold answers given while the case was left out, by all that was fitted or chosen; and
     `fit` must learn from nothing but what it is given.
     """
-    assert bench.fitted is not None  # where fit raises it has done so by now
+    _ = bench.answers  # where there are none to judge, this check is skipped
     train, valid, test = (_shuffled(data, place) for place, data in enumerate((bench.train, bench.valid, bench.test)))
     model = bench.fit(train, valid)
     predictor = bench.decided(model, train, valid)
@@ -111,7 +111,7 @@ def of_the_task(bench: Bench) -> None:
     """
     if not bench.task.checks:
         raise Absent(f"the task {bench.task.name} asks nothing beside")
-    assert len(bench.raw) >= 0  # fitted and asked by now
+    _ = bench.answers  # fitted and asked by now
     for name, hold in bench.task.checks.items():
         try:
             hold(bench)

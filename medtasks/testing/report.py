@@ -37,7 +37,7 @@ class Outcome:
     """One check's result.
 
     ``reason`` says why it is not ``passed``, ``mend`` what the author can do; ``seconds`` is what it took, the fit
-    included where it was the first to need it.
+    included where it was the first to need it, ``trace`` the traceback where the model raised.
     """
 
     check: str
@@ -45,6 +45,7 @@ class Outcome:
     seconds: float = 0.0
     reason: str = ""
     mend: str = ""
+    trace: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -54,6 +55,7 @@ class Outcome:
             "seconds": round(self.seconds, 3),
             "reason": self.reason,
             "mend": self.mend,
+            **({"trace": self.trace} if self.trace else {}),
         }
 
     @classmethod

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medtasks.cases import Cases, Images, Molecules, Records
 from medtasks.dataset import Dataset
-from medtasks.testing.bench import Bench, apart, same
+from medtasks.rounding import apart, same
+from medtasks.safe_files import PACKED, fault, files, unpacked
+from medtasks.testing.bench import Bench
 from medtasks.testing.fresh import answered
 from medtasks.testing.report import Broken
 
-CODE = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".py", ".pyc", ".so", ".dll", ".sh", ".exe"})
-"""Names that say that a file runs code when it is read, or is code."""
-KNOWN = {b"\x89HDF": "HDF5", b"\x93NUMPY": "npy", b"PK\x03\x04": "zip", b"PAR1": "Parquet", b"ARROW1": "Arrow"}
-"""How files start whose readers run no code."""
-PICKLED = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
-PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-"""How gzip and zlib start, which joblib writes too."""
 FEW = 3
 """Rows of which enough is found to count as stored: a median may be one patient's value, whole rows are none's."""
 DIGITS = 9
@@ -40,9 +32,9 @@ def fresh_process(bench: Bench) -> None:
     To mend: write in `save` everything that `predict` uses, and read it back in `load`; `load` gets no Config (it is
     set on the model afterwards), so store what it needs of it.
     """
-    again = answered(bench, bench.saved).raw
-    if not same(bench.raw, again):
-        raise Broken(f"answers after loading in a fresh process differ: {apart(bench.raw, again)}")
+    before, again = bench.answers, answered(bench, bench.saved).raw
+    if not same(before, again):
+        raise Broken(f"answers after loading in a fresh process differ: {apart(before, again)}")
 
 
 def safe_files(bench: Bench) -> None:
@@ -51,14 +43,8 @@ def safe_files(bench: Bench) -> None:
     To mend: `np.savez(path, **arrays)` for arrays, `json.dumps` for the rest, the library's own text or JSON format
     for trees; no pickle, no joblib, no object arrays, no `torch.save`.
     """
-    for path in _files(bench):
-        if path.is_symlink():
-            raise Broken(f"{path.name} is a link")
-        if path.suffix.lower() in CODE:
-            raise Broken(f"{path.name} is a kind of file that runs code")
-        fault = _fault(path.name, path.read_bytes())
-        if fault:
-            raise Broken(fault)
+    if found := fault(bench.saved):
+        raise Broken(found)
 
 
 def no_training_rows(bench: Bench) -> None:
@@ -68,7 +54,7 @@ def no_training_rows(bench: Bench) -> None:
     needs its training cases to answer gives patients away with every bundle.
     """
     marks = _marks(bench.train)
-    content = [piece for path in _files(bench) for piece in _pieces(path.read_bytes())]
+    content = [piece for path in files(bench.saved) for piece in _pieces(path.read_bytes())]
     names = [path.relative_to(bench.saved).as_posix().encode() for path in bench.saved.rglob("*")]
     whole = b"\n".join([*content, *names])
     for name in map(str, bench.train.cases.ids):
@@ -79,62 +65,6 @@ def no_training_rows(bench: Bench) -> None:
         raise Broken(f"it holds {len(found)} of {len(marks)} training cases")
 
 
-def _files(bench: Bench) -> list[Path]:
-    return sorted(path for path in bench.saved.rglob("*") if path.is_symlink() or path.is_file())
-
-
-def _fault(name: str, data: bytes) -> str:
-    """Say why a file is not safe to read; nothing where it is."""
-    if data.startswith(PICKLED):
-        return f"{name} is a pickle"
-    if data.startswith(PACKED):
-        inner = _unpacked(data)
-        return f"{name} is packed and cannot be looked into" if inner is None else _fault(f"{name}, unpacked,", inner)
-    if data.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            for member in packed.namelist():
-                if Path(member).suffix.lower() in CODE:
-                    return f"{name} holds {member}, a kind of file that runs code"
-                if fault := _fault(f"{member} in {name}", packed.read(member)):
-                    return fault
-        return ""
-    if data.startswith(b"\x93NUMPY"):
-        return f"{name} is an array of Python objects, which is a pickle" if _of_objects(data) else ""
-    if data.startswith(b"#!") or not (data.startswith(tuple(KNOWN)) or _is_text(data) or _is_tensors(data)):
-        return f"{name} is of an unknown kind; JSON, text, npy, npz, HDF5, Keras, safetensors and Parquet are known"
-    return ""
-
-
-def _of_objects(data: bytes) -> bool:
-    try:
-        np.load(io.BytesIO(data), allow_pickle=False)
-    except ValueError:
-        return True
-    return False
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        return "\0" not in data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-
-
-def _is_tensors(data: bytes) -> bool:
-    """Say whether it is safetensors: the length of a JSON header, the header, numbers."""
-    if len(data) < 8:
-        return False
-    (length,) = struct.unpack("<Q", data[:8])
-    return bool(8 + length <= len(data) and data[8:9] == b"{" and _is_text(data[8 : 8 + length]))
-
-
-def _unpacked(data: bytes) -> bytes | None:
-    try:
-        return gzip.decompress(data) if data.startswith(PACKED[0]) else zlib.decompress(data)
-    except (OSError, EOFError, zlib.error):
-        return None
-
-
 def _pieces(data: bytes) -> Iterator[bytes]:
     """Yield a file's bytes, and those of what is packed in it."""
     yield data
@@ -142,7 +72,7 @@ def _pieces(data: bytes) -> Iterator[bytes]:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
             for member in packed.namelist():
                 yield from _pieces(packed.read(member))
-    elif data.startswith(PACKED) and (inner := _unpacked(data)) is not None:
+    elif data.startswith(PACKED) and (inner := unpacked(data)) is not None:
         yield from _pieces(inner)
 
 

@@ -122,10 +122,36 @@ def test_a_fit_that_raises_is_told_and_not_tried_by_every_check(plugins: Any, co
     count = f"        with open('{plugins.folder}/fits', 'a') as file:\n            file.write('x')\n"
     plugins.model("acme-raises", constant.replace(FITS, f"{FITS}{count}        {fault}\n"))
     report = check("diagnosis.acme-raises")
-    reasons = {outcome.check: outcome.reason for outcome in report.of(State.FAILED)}
-    assert "boom" in reasons["learns"]
-    assert reasons["learns"].startswith("fit raised")
+    (failed,) = report.of(State.FAILED)
+    assert (failed.check, report.counts["passed"], report.ok) == ("well-shaped", 2, False)
+    assert failed.reason == f"fit raised {fault[6:16]}: boom, in acme_raises.py:12"
+    assert "--debug" in failed.mend
+    assert fault in failed.trace
+    assert {outcome.reason for outcome in report.of(State.SKIPPED)} == {"not made: fit failed"}
     assert (plugins.folder / "fits").read_text() == "x"
+
+
+@pytest.mark.usefixtures("without_processes")
+def test_answers_of_a_wrong_form_are_one_failure(plugins: Any, constant: str) -> None:
+    plugins.model("acme-nan", constant.replace("(len(cases), 1))", "(len(cases), 1)) * np.nan"))
+    report = check("diagnosis.acme-nan")
+    (failed,) = report.of(State.FAILED)
+    assert failed.check == "well-shaped"
+    assert {outcome.check for outcome in report.of(State.SKIPPED)} >= {"row-order", "fresh-process", "learns"}
+    assert all("not finite" in outcome.reason for outcome in report.of(State.SKIPPED))
+    assert {outcome.check for outcome in report.of(State.PASSED)} >= {"empty-input", "safe-files", "quiet-stdout"}
+
+
+def test_the_command_shows_a_traceback_on_request(plugins: Any, constant: str, cli: Callable[..., Any]) -> None:
+    plugins.model("acme-raises", constant.replace(FITS, f"{FITS}        return {{}}['key']\n"))
+    done = cli("plugins", "check", "diagnosis.acme-raises")
+    assert done.code == 1
+    assert done.out.count("KeyError") == 1
+    assert "Traceback" not in done.out + done.err
+    done = cli("plugins", "check", "diagnosis.acme-raises", "--debug")
+    assert done.code == 1
+    assert "return {}['key']" in done.err
+    assert "Traceback" not in done.out
 
 
 def test_settings_replace_those_of_the_toy(plugins: Any, constant: str) -> None:
@@ -185,3 +211,12 @@ def test_a_wrong_name_has_a_hint(cli: Callable[..., Any]) -> None:
     done = cli("plugins", "check", "diagnosis.linear-recrod")
     assert (done.code, done.hint) == (2, "did you mean 'diagnosis.linear-record'?")
     assert cli("plugins", "check", "diagnosis.linear-record", "--expect", "learns").code == 2
+
+
+@pytest.mark.usefixtures("without_processes")
+def test_a_config_that_does_not_come_back_says_which_field(plugins: Any, constant: str) -> None:
+    fields = "    class Config(Config):\n        limit: float = float('inf')\n"  # JSON has no infinity
+    plugins.model("acme-odd", constant.replace("import Model", "import Config, Model").replace(FITS, fields + FITS))
+    (failed,) = (outcome for outcome in check("diagnosis.acme-odd").outcomes if outcome.check == "config")
+    assert failed.state is State.FAILED, failed
+    assert failed.reason == "it does not come back from JSON: limit: Input should be a valid number"

@@ -61,12 +61,10 @@ SAVE = '        self.encoder.save_fields(folder / "fields.json")\n'
 
 @dataclass(frozen=True)
 class Saboteur:
-    """What is put in the place of a piece of the honest model, and which other checks cannot but fail, and why."""
+    """What is put in the place of a piece of the honest model."""
 
     old: str
     new: str
-    also: frozenset[str] = frozenset()
-    why: str = ""
 
 
 SABOTEURS = {
@@ -74,8 +72,6 @@ SABOTEURS = {
     "well-shaped": Saboteur(
         ANSWER,
         "        return 1.2 * self.shares(score)\n",
-        frozenset({"bad-case", "learns", "shuffled-labels"}),
-        "medtasks refuses such answers, so that there is no table of them and nothing to judge",
     ),
     "one-answer-per-case": Saboteur(
         PREDICT,
@@ -164,7 +160,7 @@ def test_an_honest_model_passes_in_fresh_processes_too(plugins: Any) -> None:
 @pytest.mark.parametrize("which", SABOTEURS)
 def test_a_saboteur_fails_its_check_and_no_other(plugins: Any, which: str) -> None:
     report = check(install(plugins, f"acme-{which}", which))
-    assert failed(report) == {which} | SABOTEURS[which].also, str(report)
+    assert failed(report) == {which}, str(report)
     (outcome,) = (outcome for outcome in report.outcomes if outcome.check == which)
     assert outcome.reason
     assert outcome.mend.startswith("To mend: ")
