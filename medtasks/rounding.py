@@ -14,13 +14,13 @@ ROOM = 0.02
 of 11 bits (TF32) or 8 (bfloat16, which rounds by 2**-9 = 0.002 at each step); what is no rounding is far larger."""
 
 
-def same(one: npt.NDArray[Any], other: npt.NDArray[Any], tolerance: float = TOLERANCE) -> bool:
-    """Say whether two arrays of answers are alike, within ``tolerance`` of their size."""
+def same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Say whether two arrays of answers are alike, within `TOLERANCE` of their size."""
     one, other = np.asarray(one), np.asarray(other)
     if one.shape != other.shape:
         return False
     size = float(np.abs(one).max()) if one.size and one.dtype.kind in "fiub" else 0.0
-    return one.dtype.kind in "fiub" and bool(np.allclose(one, other, rtol=tolerance, atol=tolerance * size))
+    return one.dtype.kind in "fiub" and bool(np.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * size))
 
 
 def apart(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> str:
