@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from medtasks.cases import Cases, Records, Schema, Source
+from medtasks.cases import Cases, Schema, Source
 from medtasks.cases.base import Reading
 from medtasks.cases.describing import Describer
 from medtasks.errors import PluginError, UsageError, suggest
@@ -229,24 +229,14 @@ class Predictor:
 
     def _readings(self, source: Source | Cases) -> Iterator[Reading[Any]]:
         if not isinstance(source, Cases):
-            if isinstance(source, Sequence) and not isinstance(source, str):
-                if not source:  # no row in, no row out
-                    return
-                self._check_items(source)
+            if isinstance(source, Sequence) and not isinstance(source, str) and not source:
+                return  # no row in, no row out
             yield from self.task.read_cases(source, self.schema)
             return
         if source.kind != self.schema["kind"]:
             raise UsageError(f"the model takes {self.schema['kind']}, not {source.kind}", hint="give cases of its kind")
         for part in source.chunks():
             yield Reading(tuple(part.ids), (None,) * len(part), part)
-
-    def _check_items(self, items: Sequence[Any]) -> None:
-        kind = self.schema["kind"]
-        if issubclass(self.task.kind(kind), Records):
-            raise UsageError(
-                f"{kind} are given as a table, a path or cases, not as a {type(items).__name__}",
-                hint="make a table of it: pandas.DataFrame(rows)",
-            )
 
     def table(self, reading: Reading[Any], *, context: Context) -> pd.DataFrame:
         """Answer what was read: one row per row of the input; see `predict`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 
@@ -13,6 +14,15 @@ def plural(count: int, noun: str) -> str:
     """
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
     return f"{count} {noun}{ending}"
+
+
+def plain(name: str) -> str:
+    """Return a name as it is compared: in lower case, with one blank between words.
+
+    >>> plain("Folic_Acid ")
+    'folic acid'
+    """
+    return re.sub(r"[\s_]+", " ", name).strip().lower()
 
 
 def joined(names: Iterable[str], separator: str) -> str:

@@ -76,12 +76,12 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     structures = _read_structures(table[columns.smiles], options, context)
     found = [cut or structure for cut, structure in zip(row_errors(table), structures, strict=True)]
     measured, notes = _measure(table, columns, options, found, where)
-    reasons, remarks = _faults(found, measured)
+    values = np.column_stack([one.values for one in measured.values()])
+    reasons, remarks = _faults(found, measured, np.asarray(np.isfinite(values).any(axis=1)))
     if remarks:
         notes.append(
             f"{plural(len(remarks), 'measurement')} cannot be read: missing, while their rows' other targets stay."
         )
-    values = np.column_stack([one.values for one in measured.values()])
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
     if not len(rows):
@@ -272,16 +272,21 @@ def _measure(
 
 
 def _faults(
-    found: Sequence[bytes | str], measured: dict[str, Measured]
+    found: Sequence[bytes | str], measured: dict[str, Measured], known: npt.NDArray[np.bool_]
 ) -> tuple[list[str | None], list[tuple[str, str]]]:
-    """Return why each row cannot be used, or None, and remarks on rows of which some targets cannot be read."""
+    """Return why each row cannot be used, or None, and remarks on rows of which some targets cannot be read.
+
+    Parameters
+    ----------
+    known : (n,) whether a row has any measurement
+    """
     reasons: list[str | None] = []
     remarks = []
     for row, structure in enumerate(found):
         told = [f"column {name!r} {one.errors[row]}" for name, one in measured.items() if one.errors[row]]
         if isinstance(structure, str):
             reasons.append(structure)
-        elif not any(np.isfinite(one.values[row]) for one in measured.values()):
+        elif not known[row]:
             reasons.append(told[0] if told else "the row has no measurement")
         else:
             reasons.append(None)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from medtasks.auditing.findings import Codes, Finding, Subject
 from medtasks.cases import Molecules, Source
 from medtasks.cases.columns import patient_columns
-from medtasks.cases.tables import is_table, read_table
+from medtasks.cases.records import table_of
 from medtasks.dataset import SPLITS, Dataset
 from medtasks.words import plural
 
@@ -195,11 +193,8 @@ def ungrouped(source: Source | Dataset, dataset: Dataset, options: Any) -> list[
     """
     if dataset.groups is not None or isinstance(dataset.cases, Molecules) or isinstance(source, Dataset):
         return []
-    if isinstance(source, pd.DataFrame):
-        table = source.rename(columns=str)
-    elif is_table(path := Path(source).expanduser()) and path.is_file():
-        table = read_table(path)
-    else:
+    table = table_of(source)
+    if table is None:
         return []
     settled = {key: value for key, value in options.model_dump().items() if key != "id"}
     named = {name for value in settled.values() for name in (value if isinstance(value, tuple) else (value,))}

@@ -14,8 +14,18 @@ import pandas as pd
 
 from medtasks.cases.amounts import COMMA, amounts, parts_of
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
-from medtasks.cases.tables import NAMELESS, ROW_ERROR, check_header, has_plus, is_missing, iterate_table, row_errors
-from medtasks.errors import BundleError, DataError, suggest
+from medtasks.cases.tables import (
+    NAMELESS,
+    ROW_ERROR,
+    check_header,
+    has_plus,
+    is_missing,
+    is_table,
+    iterate_table,
+    read_table,
+    row_errors,
+)
+from medtasks.errors import BundleError, DataError, UsageError, suggest
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
 FALSE = ("false", "no", "n", "f", "negative", "absent")
@@ -126,6 +136,11 @@ class Records(Cases):
     @classmethod
     def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
         """Read a CSV, TSV or Parquet file, or a table in memory, that has the schema's fields."""
+        if not isinstance(source, (str, Path, pd.DataFrame)):
+            raise UsageError(
+                f"{cls.kind} are given as a table, a path or cases, not as a {type(source).__name__}",
+                hint="make a table of it: pandas.DataFrame(rows)",
+            )
         fields = fields_of(schema)
         where = "the table" if isinstance(source, pd.DataFrame) else str(source)
         parts: Iterable[pd.DataFrame]
@@ -178,6 +193,14 @@ def with_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
     return table.rename(columns=str)
 
 
+def table_of(source: Source) -> pd.DataFrame | None:
+    """Return the table that a source is, with text for names; None where it is none, such as a folder."""
+    if isinstance(source, pd.DataFrame):
+        return with_names(source, "the table").reset_index(drop=True)
+    path = Path(source).expanduser()
+    return read_table(path) if is_table(path) and path.is_file() else None
+
+
 def parse(table: pd.DataFrame, fields: Sequence[Field]) -> tuple[pd.DataFrame, list[str | None]]:
     """Turn a table's columns into typed ones.
 
@@ -207,6 +230,13 @@ def numbers(values: pd.Series) -> pd.Series:
     else:
         found = pd.to_numeric(values.astype("string").str.strip(), errors="coerce").astype("float64")
     return found.where(np.isfinite(found))
+
+
+def truths(values: pd.Series) -> npt.NDArray[np.float64]:
+    """Turn yes and no, true and false and the like into 1 and 0; what is neither becomes NaN."""
+    text = values.astype("string").str.strip().str.lower()
+    yes, no = text.isin([*TRUE, "1", "1.0"]).to_numpy(), text.isin([*FALSE, "0", "0.0"]).to_numpy()
+    return np.where(yes, 1.0, np.where(no, 0.0, np.nan))
 
 
 def _infer(name: str, values: pd.Series) -> Field | str:
@@ -266,7 +296,7 @@ def _remarks(field: Field, values: pd.Series) -> list[str]:
     if field.type != "number" or pd.api.types.is_numeric_dtype(values):
         return []
     found = []
-    parts = parts_of(values.astype("string").drop_duplicates())
+    parts = parts_of(values[numbers(values).isna()])  # plain numbers, nearly all there are, carry no sign
     if parts["sign"].isin(["<", ">", "<=", ">=", "≤", "≥"]).any():
         found.append(f"values of column {field.name!r} with < or > are read as the limit itself")
     if field.unit:
@@ -289,9 +319,7 @@ def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.
 
 
 def _parse_boolean(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
-    text = values.astype("string").str.strip().str.lower()
-    yes, no = text.isin([*TRUE, "1", "1.0"]).to_numpy(), text.isin([*FALSE, "0", "0.0"]).to_numpy()
-    found = np.where(yes, 1.0, np.where(no, 0.0, np.nan))
+    found = truths(values)
     return found, np.isnan(found) & ~is_missing(values, dash=False).to_numpy(), "is neither yes nor no"
 
 

@@ -17,6 +17,7 @@ from medtasks.cases.tables import is_table
 from medtasks.dataset import Dataset
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError, suggest
+from medtasks.words import plain
 
 MAX_CLASSES = 100
 """More different values than this are a measurement, not a diagnosis."""
@@ -59,8 +60,8 @@ def encode(labels: npt.NDArray[Any], where: str) -> tuple[npt.NDArray[np.int64],
 
 def _negative(name: str, other: str) -> int:
     """Return how plainly a name says that it is the negative class beside the other one; 0 where it does not."""
-    words, rest = (re.sub(r"[\s_]+", " ", text).strip().lower() for text in (name, other))
-    if words == "non" + rest:  # as in nonsmoker
+    words = plain(name)
+    if words == "non" + plain(other):  # as in nonsmoker
         return 1
     return max((i for i, names in enumerate(NEGATIVE, start=1) if re.fullmatch(names, words)), default=0)
 

@@ -20,6 +20,7 @@ import pandas as pd
 from medtasks.cases import Cases, Patients
 from medtasks.cases.tables import is_missing, read_table
 from medtasks.errors import DataError
+from medtasks.words import plain
 
 FIRST, SECOND = ("a", "name1", "atc_a", "drug1", "medicine1"), ("b", "name2", "atc_b", "drug2", "medicine2")
 ALLERGIC = "the patient is allergic to it"
@@ -116,15 +117,6 @@ def read_knowledge(path: Path, medicines: Sequence[str], classes: Sequence[str] 
         "pairs": len(pairs),
     }
     return Knowledge(pairs, tuple(classes), origin)
-
-
-def plain(name: str) -> str:
-    """Return a medicine's name as it is compared.
-
-    >>> plain("Folic_Acid ")
-    'folic acid'
-    """
-    return re.sub(r"[\s_]+", " ", name).strip().lower()
 
 
 def allergens(cases: Cases | None, medicines: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.bool_]:

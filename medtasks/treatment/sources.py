@@ -12,7 +12,18 @@ import pandas as pd
 
 from medtasks.cases import Patients, Schema, Source
 from medtasks.cases.columns import alike_notes, clean, column, names_in, natural, patient_notes
-from medtasks.cases.records import FALSE, TRUE, check_columns, fields_of, infer_fields, numbers, parse, with_names
+from medtasks.cases.records import (
+    FALSE,
+    TRUE,
+    check_columns,
+    fields_of,
+    infer_fields,
+    numbers,
+    parse,
+    table_of,
+    truths,
+    with_names,
+)
 from medtasks.cases.tables import is_missing, is_table, read_table, row_errors, spare_cut, why_missing
 from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError, UsageError, suggest
@@ -74,11 +85,8 @@ def lost_outcomes(
 
     None where the source is no table with arms: `read` leaves the rows out that this is about.
     """
-    if isinstance(source, pd.DataFrame):
-        table = with_names(source, "the table").reset_index(drop=True)
-    elif is_table(path := Path(source).expanduser()) and path.is_file():
-        table = read_table(path)
-    else:
+    table = table_of(source)
+    if table is None:
         return None
     columns = _columns(table, options, "the table")
     if columns.treatment is None or columns.outcome is None:
@@ -226,9 +234,7 @@ def _outcome(values: pd.Series) -> tuple[npt.NDArray[np.float64], tuple[str, ...
     if not np.isnan(found).all() or known.empty or known.str.match(r"[-+]?\d").any():
         return found, ()
     if set(known.unique()) <= {*TRUE, *FALSE}:
-        text = values.astype("string").str.strip().str.lower()
-        found = np.where(text.isin(TRUE), 1.0, np.where(text.isin(FALSE), 0.0, np.nan))
-        return found, (f"the outcome {values.name!r} is read as 1 for yes and 0 for no",)
+        return truths(values), (f"the outcome {values.name!r} is read as 1 for yes and 0 for no",)
     raise DataError(
         f"the column {values.name!r} holds words, and an outcome is a number",
         hint="write 1 for what is hoped for and 0 for the other (or turn it round with --minimise yes), or yes and no",
