@@ -30,7 +30,7 @@ from medtasks.cases import Molecules, Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.molecule_files import name_column, structure_column
 from medtasks.cases.molecules import names_of, parts_of, read_structures
-from medtasks.cases.tables import row_errors, spare_cut
+from medtasks.cases.tables import column_names, row_errors, spare_cut
 from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.splits import read_split
@@ -178,7 +178,7 @@ def _join(
 
 
 def _columns(table: pd.DataFrame, options: ActivityOptions, where: str) -> _Columns:
-    names = list(table.columns)
+    names = column_names(table)
     if options.split_by == "time" and options.time is None:
         raise UsageError("no column of times is named", hint="name it with --time, or choose another --split-by")
     if options.split_by != "time" and options.time is not None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.records import MAX_CATEGORIES, MOSTLY, numbers
-from medtasks.cases.tables import is_missing
+from medtasks.cases.tables import column_names, is_missing
 from medtasks.errors import DataError, UsageError, suggest
 
 
@@ -23,7 +23,7 @@ def column(table: pd.DataFrame, named: str | None, usual: Sequence[str], where: 
     UsageError
         If the named column does not exist.
     """
-    names = [str(name) for name in table.columns]
+    names = column_names(table)
     if named is not None and named not in names:
         raise UsageError(f"{where} has no column {named!r}", hint=suggest(named, names))
     return named or next((name for name in usual if name in names), None)
@@ -110,7 +110,7 @@ def patient_columns(table: pd.DataFrame, leave_out: Collection[str]) -> list[tup
     word with a digit, and each about as frequent as the others, which codes of diseases and drugs are not.
     """
     found = []
-    for name in map(str, table.columns):
+    for name in column_names(table):
         if name in leave_out:
             continue
         values = table[name][~is_missing(table[name]).to_numpy()]
@@ -151,7 +151,7 @@ def cohorts_in(table: pd.DataFrame, name: str, where: str) -> npt.NDArray[Any]:
         If there is no such column.
     """
     if name not in table.columns:
-        raise UsageError(f"--within: {where} has no column {name!r}", hint=suggest(name, map(str, table.columns)))
+        raise UsageError(f"--within: {where} has no column {name!r}", hint=suggest(name, column_names(table)))
     return np.array(
         [
             None if gone else str(value).strip()

@@ -13,7 +13,7 @@ from typing import IO, Any
 import pandas as pd
 
 from medtasks.cases.structures import Mol, block_fault, quiet
-from medtasks.cases.tables import is_table, iterate_table, suffix_of
+from medtasks.cases.tables import column_names, is_table, iterate_table, suffix_of
 from medtasks.errors import DataError
 
 STRUCTURE = "smiles"
@@ -67,7 +67,7 @@ def iterate_molecules(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
 def structure_column(table: pd.DataFrame, named: str | None) -> str | None:
     """Return the column that holds the structures: the one named, or the likeliest; None where there is none."""
-    names = [str(name) for name in table.columns]
+    names = column_names(table)
     if named is not None:
         return named if named in names else None
     return next((name for usual in USUAL for name in names if name.strip().lower() == usual), None)
@@ -75,7 +75,7 @@ def structure_column(table: pd.DataFrame, named: str | None) -> str | None:
 
 def name_column(table: pd.DataFrame, named: str | None, taken: Collection[str] = ()) -> str | None:
     """Return the column that names the molecules: the one named, or the likeliest that is not ``taken``, or None."""
-    names = [str(name) for name in table.columns if str(name) not in taken]
+    names = [name for name in column_names(table) if name not in taken]
     if named is not None:
         return named if named in table.columns else None
     return next((name for usual in NAMES for name in names if name.strip().lower() == usual), None)

@@ -15,7 +15,7 @@ from medtasks.cases.base import Cases, Reading, Schema, Source
 from medtasks.cases.columns import COHORT, cohorts_in
 from medtasks.cases.molecule_files import NAME, STRUCTURE, iterate_molecules, name_column, structure_column
 from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read_mol, read_smiles, smiles, version
-from medtasks.cases.tables import ROW_ERROR, row_errors
+from medtasks.cases.tables import ROW_ERROR, column_names, row_errors
 from medtasks.errors import DataError, suggest
 
 CHUNK = 2048
@@ -161,7 +161,7 @@ class Molecules(Cases):
             if column is None:
                 wanted = schema.get("smiles") or STRUCTURE
                 raise DataError(
-                    f"{where} has no column {wanted!r} with structures", hint=suggest(wanted, map(str, part.columns))
+                    f"{where} has no column {wanted!r} with structures", hint=suggest(wanted, column_names(part))
                 )
             names = names_of(part, name_column(part, schema.get("id")), start)
             found: dict[str, Any] = {STRUCTURE: part[column].to_numpy(), NAME: names}

@@ -16,8 +16,8 @@ from medtasks.cases.amounts import COMMA, amounts, parts_of
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.tables import (
     NAMELESS,
-    ROW_ERROR,
     check_header,
+    column_names,
     has_plus,
     is_missing,
     is_table,
@@ -175,8 +175,8 @@ def infer_fields(table: pd.DataFrame, leave_out: Collection[str] = ()) -> tuple[
         signs or a unit.
     """
     fields, notes = [], []
-    for name in map(str, table.columns):
-        if name in leave_out or name == ROW_ERROR:
+    for name in column_names(table):
+        if name in leave_out:
             continue
         field = _infer(name, table[name])
         if isinstance(field, Field):
@@ -363,7 +363,7 @@ def fields_of(schema: Schema) -> list[Field]:
 
 def check_columns(table: pd.DataFrame, fields: Sequence[Field], where: str) -> None:
     """Raise `DataError` if the table lacks a field's column."""
-    names = [str(name) for name in table.columns]
+    names = column_names(table)
     lacking = [field.name for field in fields if field.name not in names]
     if lacking:
         shown = ", ".join(map(repr, lacking[:5])) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")

@@ -123,6 +123,11 @@ def why_missing(values: pd.Series, what: str) -> list[str | None]:
     ]
 
 
+def column_names(table: pd.DataFrame) -> list[str]:
+    """Return the names of a table's columns as text, without `ROW_ERROR`, which is none of the file's."""
+    return [str(name) for name in table.columns if str(name) != ROW_ERROR]
+
+
 def row_errors(table: pd.DataFrame) -> list[str | None]:
     """Return why each row of a table that was read cannot be used (it was cut short); None where it can.
 

@@ -437,6 +437,9 @@ def test_a_row_cut_short_is_left_out_with_the_reason(tmp_path: Path, image_folde
         ((row, reason),) = data.origin.invalid
         assert row == "row 7"
         assert " 2 of " in reason
+        with pytest.raises(UsageError) as caught:
+            read(file, DiagnosisOptions(target="sick"), Context())
+        assert "cannot be used" not in str(caught.value.hint)  # the reasons are no column of the file
     schema = data.cases.schema()
     (reading,) = Images.read(manifest, schema)
     assert [error is None for error in reading.errors] == [True] * 6 + [False]
