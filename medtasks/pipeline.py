@@ -44,6 +44,9 @@ class Run:
     baseline: Evaluation
     summary: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"<Run {self.predictor.model_id} in {self.folder}: {self.evaluation!r}>"
+
     @property
     def report(self) -> Path:
         """The report for a reader."""

@@ -29,6 +29,10 @@ Decision = dict[str, Any]
 """What turns a model's numbers into a decision, as plain JSON (a threshold and the rule that chose it)."""
 
 
+_SHOWN = 4
+"""Measures in an evaluation's `repr`."""
+
+
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, (int, float)) else value
 
@@ -108,6 +112,12 @@ class Evaluation:
     n: int
     overall: Resampled
     targets: Mapping[str, Resampled] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        values = [f"{name} {value:.3g}" for name, value in self.overall.values.items()]
+        few = [*values[:_SHOWN], "…"] if len(values) > _SHOWN else values
+        about = f" and {len(self.targets)} targets" if self.targets else ""
+        return f"<Evaluation of {self.n} cases{about}: {', '.join(few)}>"
 
     @property
     def metrics(self) -> dict[str, Measure]:

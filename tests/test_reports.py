@@ -139,3 +139,19 @@ def test_fields_of_few_cases_and_of_gaps_are_described_without_a_range() -> None
     assert table.header[-1] == "Values"  # a model that does not explain itself has no weights
     assert [row[2:] for row in table.rows[:2]] == [["50%", "1 different, median 1"], ["0%", "1 different, median 2"]]
     assert table.rows[2][3].endswith("and 2 more")
+
+
+def test_of_many_classes_the_curves_are_of_those_told_apart_worst(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(9), 12)
+    table = pd.DataFrame(rng.normal(0, 0.3, (len(codes), 3)) + np.eye(9)[codes] @ rng.normal(0, 3, (9, 3)))
+    table = table.rename(columns=str).assign(kind=[f"kind ${code}" for code in codes])
+    table.loc[codes >= 7, ["0", "1", "2"]] = rng.normal(0, 2, (24, 3))
+    run = medtasks.run("diagnosis", table, target="kind", model="linear-record", out=tmp_path / "r", folds=2)
+    assert repr(run) == f"<Run diagnosis.linear-record in {tmp_path / 'r'}: {run.evaluation!r}>"
+    assert repr(run.evaluation).startswith("<Evaluation of 108 cases and 9 targets: auroc 0.")
+    curves = section(run.report.read_text(), "Curves")
+    assert all("The 7 classes of 9 that are told apart worst." in text for text in captions(curves)[:2])
+    drawn = set(re.findall(r"kind \$\d", curves))
+    assert len(drawn) == 7
+    assert {"kind $7", "kind $8"} < drawn

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from medtasks.cases.event_tables import numbered
-from medtasks.cases.tables import check_header, is_table, iterate_table
+from medtasks.cases.tables import check_header, is_table, iterate_table, row_errors
 from medtasks.errors import DataError, suggest
 
 ROWS = 200_000
@@ -74,6 +74,9 @@ class Folder:
 def chosen(part: pd.DataFrame, file: Path, needed: Sequence[str], wanted: Sequence[str]) -> pd.DataFrame:
     """Return the needed columns of a part of a table and those of the wanted ones that are there; see `Folder.parts`.
 
+    A row with fewer fields than the header comes empty: it may be cut anywhere, so what it still has is not to be
+    trusted.
+
     Raises
     ------
     DataError
@@ -89,4 +92,5 @@ def chosen(part: pd.DataFrame, file: Path, needed: Sequence[str], wanted: Sequen
         elif column in needed:
             missing = column.replace("|", " or ")
             raise DataError(f"{file} lacks the column {missing}", hint=suggest(column.split("|")[0], part.columns))
-    return pd.DataFrame(found)
+    cut = [error is not None for error in row_errors(part)]
+    return pd.DataFrame(found).mask(pd.Series(cut, part.index)) if any(cut) else pd.DataFrame(found)

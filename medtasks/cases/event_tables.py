@@ -14,6 +14,7 @@ from medtasks.cases.tables import is_missing
 from medtasks.errors import DataError
 
 KINDS = ("diagnosis", "procedure", "laboratory", "medicine", "allergy")
+UNNAMED = "it names no patient, or has fewer fields than the header"
 DAY = np.timedelta64(86_400, "s")
 LAST_SECOND = DAY - np.timedelta64(1, "s")
 FAR = np.timedelta64(366, "D").astype("timedelta64[s]")
@@ -137,17 +138,18 @@ class Collector:
             Has the columns subject, time, code and may have known, visit, name, value, unit (text, or as `Events` has
             them), and kind unless it is given for all.
         keep
-            Which rows are events; the others are no fault and not told. By default all.
+            Which rows are events; the others are no fault and not told, if they name a patient. By default all.
         """
         part = (part if kind is None else part.assign(kind=kind)).reset_index(drop=True)
         rows = np.arange(first, first + len(part), dtype=np.int64)
         if keep is not None:
+            keep = keep | is_missing(part["subject"]).to_numpy()
             part, rows = part[keep].reset_index(drop=True), rows[keep]
         time, untimed, unread = read_times(part["time"])
         known = last_moment(time if "known" not in part else read_times(part["known"])[0])
         columns = {name: self._codes(name, part) for name in ("subject", "kind", "code", "visit", "name", "unit")}
         reasons = {
-            "it names no patient": columns["subject"] < 0,
+            UNNAMED: columns["subject"] < 0,
             "it has no time": untimed,
             "its time cannot be read": unread,
             "it has no code": columns["code"] < 0,
@@ -173,7 +175,7 @@ class Collector:
         subject, visit = self._codes("subject", part), self._codes("visit", part)
         earlier = np.concatenate([f["visit"].to_numpy() for f in self._visits] or [np.zeros(0, np.int32)])
         reasons = {
-            "it names no patient": subject < 0,
+            UNNAMED: subject < 0,
             "it has no visit id": visit < 0,
             "it has no start": without,
             "its start cannot be read": unread,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from medtasks.cases.image_files import (
 )
 from medtasks.cases.image_places import locate
 from medtasks.errors import BundleError, DataError
+from medtasks.machine import cores
 
 CHUNK_BYTES = 256 * 2**20
 """Decoded pixels held at a time when predicting; a chunk of large images is cut short here."""
@@ -219,7 +219,7 @@ def inspect_files(paths: Sequence[Path], within: Range | None = None) -> Iterato
 
 def parallel(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
     """Apply ``work`` to each item in threads (decoders release the GIL), in order, a bounded stretch ahead."""
-    workers = os.cpu_count() or 1
+    workers = cores()
     waiting: list[Any] = []
     with ThreadPoolExecutor(workers) as pool:
         try:

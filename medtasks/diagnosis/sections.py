@@ -56,20 +56,25 @@ def _result(judged: Judged) -> list[Block]:
 
 
 def _curves(judged: Judged) -> list[Block]:
-    from sklearn.metrics import precision_recall_curve, roc_curve
+    from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
     classes, table = judged.data.classes, judged.answers
-    shown = [1] if len(classes) == 2 else range(min(len(classes), len(figures.COLOURS)))
-    roc, precision = {}, {}
-    for code in shown:
+    found = {}
+    for code in [1] if len(classes) == 2 else range(len(classes)):
         truth, scores = judged.data.targets == code, table[f"p_{classes[code]}"].to_numpy()
         if truth.any() and not truth.all():
-            false, true, _ = roc_curve(truth, scores)
-            roc[classes[code]] = (false, true)
-            exact, found, _ = precision_recall_curve(truth, scores)
-            precision[classes[code]] = (found, exact)
-    if not roc:
+            found[code] = (truth, scores)
+    if not found:
         return [Text("The cases judged hold one class only: no curve can be drawn.")]
+    worst = sorted(found, key=lambda code: float(roc_auc_score(*found[code])))[: len(figures.COLOURS)]
+    few = f" The {len(worst)} classes of {len(found)} that are told apart worst." if len(worst) < len(found) else ""
+    roc, precision = {}, {}
+    for code in sorted(worst):
+        truth, scores = found[code]
+        false, true, _ = roc_curve(truth, scores)
+        roc[classes[code]] = (false, true)
+        exact, reached, _ = precision_recall_curve(truth, scores)
+        precision[classes[code]] = (reached, exact)
     if len(classes) == 2:
         stated = table[f"p_{classes[1]}"].to_numpy()
         curve = reliability(judged.data.targets == 1, stated)
@@ -79,25 +84,22 @@ def _curves(judged: Judged) -> list[Block]:
         hit = (table["prediction"] == np.array(classes, dtype=object)[judged.data.targets]).to_numpy()
         curve = reliability(hit, stated)
         about = "probability of the decided class"
-    return [
-        Row(
-            [
-                Figure(
-                    figures.curves(roc, "1 - specificity", "sensitivity", diagonal=True),
-                    "ROC: how many false alarms each gain in sensitivity costs. The dotted line is guessing.",
-                ),
-                Figure(
-                    figures.curves(precision, "sensitivity (recall)", "PPV (precision)"),
-                    "Precision-recall: the same choice seen by those who are called positive.",
-                ),
-                Figure(
-                    figures.reliability(curve.stated, curve.observed, curve.low, curve.high, curve.count),
-                    f"Reliability: among cases given a {about}, the share in which it held (95 % Wilson intervals, "
-                    "dots sized by number of cases). On the dotted line stated and observed agree.",
-                ),
-            ]
-        )
+    choices = [
+        Figure(
+            figures.curves(roc, "1 - specificity", "sensitivity", diagonal=True),
+            f"ROC: how many false alarms each gain in sensitivity costs. The dotted line is guessing.{few}",
+        ),
+        Figure(
+            figures.curves(precision, "sensitivity (recall)", "PPV (precision)"),
+            f"Precision-recall: the same choice seen by those who are called positive.{few}",
+        ),
     ]
+    stated_and_seen = Figure(
+        figures.reliability(curve.stated, curve.observed, curve.low, curve.high, curve.count),
+        f"Reliability: among cases given a {about}, the share in which it held (95 % Wilson intervals, "
+        "dots sized by number of cases). On the dotted line stated and observed agree.",
+    )
+    return [Row([*choices, stated_and_seen], wide=len(worst) > figures.WITHIN)]  # legends that stand beside take room
 
 
 def _decisions(judged: Judged) -> list[Block]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Values = npt.NDArray[Any]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 """Okabe and Ito's palette, which readers with any colour vision can tell apart."""
+WITHIN = 4
+"""Curves whose legend finds room among them."""
 LONGEST = 44
 """Characters of a label beside a bar."""
 SMALLEST_SIDE, LARGEST_SIDE = 160, 800
@@ -32,12 +34,15 @@ _INK = "#1f2933"
 
 def curves(lines: Mapping[str, tuple[Values, Values]], x: str, y: str, *, diagonal: bool = False) -> str:
     """Draw step curves in the unit square: label -> (x values, y values)."""
-    figure, axes = _square(x, y)
+    beside = len(lines) > WITHIN
+    figure, axes = _square(x, y, room=1.7 if beside else 0.0)
     if diagonal:
         axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":")
     for (label, (xs, ys)), colour in zip(lines.items(), _cycle(len(lines)), strict=True):
-        axes.plot(xs, ys, color=colour, linewidth=1.6, label=label)
-    axes.legend(loc="lower left" if not diagonal else "lower right", frameon=False, fontsize=8)
+        axes.plot(xs, ys, color=colour, linewidth=1.6, label=_short(label, 18))
+    inside = "lower right" if diagonal else "lower left"
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if beside else {"loc": inside}
+    axes.legend(frameon=False, fontsize=8, **place)
     return _svg(figure)
 
 
@@ -67,7 +72,7 @@ def matrix(counts: Values, labels: Sequence[str], *, x: str = "decided", y: str 
                 fontsize=9 if len(labels) < 8 else 6,
                 color="white" if share[i, j] > 0.55 else _INK,
             )
-    places = range(len(labels))
+    places, labels = range(len(labels)), [_short(label, 24) for label in labels]
     axes.set_xticks(places, labels, rotation=30 if len(labels) > 2 else 0, ha="right" if len(labels) > 2 else "center")
     axes.set_yticks(places, labels)
     axes.set_xlabel(x)
@@ -244,18 +249,18 @@ def _heat_colours(mask: Any) -> Any:
     return Image.fromarray(np.uint8(colormaps["inferno"](np.asarray(mask) / 255)[:, :, :3] * 255))
 
 
-def _short(text: str) -> str:
+def _short(text: str, longest: int = LONGEST) -> str:
     """Cut a long label in its middle: its end may hold what differs."""
-    text = text.replace("$", r"\$")  # matplotlib would read formulas between dollars
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
+    text = text if len(text) <= longest else f"{text[: longest // 2]}…{text[-longest // 2 :]}"
+    return text.replace("$", r"\$")  # matplotlib would read formulas between dollars
 
 
 def _cycle(n: int) -> list[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(n)]
 
 
-def _square(x: str, y: str) -> tuple[Figure, Axes]:
-    figure, axes = _figure(3.4, 3.4)
+def _square(x: str, y: str, room: float = 0.0) -> tuple[Figure, Axes]:
+    figure, axes = _figure(3.4 + room, 3.4)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from medtasks.cases import Records
+from medtasks.cases.event_tables import UNNAMED
 from medtasks.cases.events import Events, is_event_folder, read_events
 from medtasks.cases.medicines import ingredient, read_mapping
 from medtasks.cases.visits import Visits, visits_table
@@ -375,7 +376,7 @@ def test_damaged_rows_are_told_and_never_shown(tmp_path: Path) -> None:
         ("ADMISSIONS row 6", "it has no start"),
         ("ADMISSIONS row 7", "its start cannot be read"),
         ("ADMISSIONS row 8", "it has no visit id"),
-        ("PRESCRIPTIONS row 6", "it names no patient"),
+        ("PRESCRIPTIONS row 6", UNNAMED),
         ("PRESCRIPTIONS row 7", "it has no time"),
         ("PRESCRIPTIONS row 8", "its time cannot be read"),
         ("PRESCRIPTIONS row 9", "it has no code"),
@@ -385,6 +386,19 @@ def test_damaged_rows_are_told_and_never_shown(tmp_path: Path) -> None:
     visits = visits_table(events, **EVERYTHING)
     assert list(visits.ids) == ["11", "12", "21"]
     assert SECRET not in repr((visits.invalid, visits.notes, visits.medicines, list(visits.table)))
+
+
+@pytest.mark.parametrize("tables", [MIMIC, SYNTHEA, {**OMOP, "concept": CONCEPTS}], ids=["MIMIC", "Synthea", "OMOP"])
+def test_rows_cut_short_are_told_and_not_used(tmp_path: Path, tables: dict[str, str]) -> None:
+    """A file whose copying broke off: the last row, with a value more, ends before the header does."""
+    whole = read_events(write(tmp_path / "whole", tables))
+    cut = {name: f"{text}\n{text.rsplit(',', 1)[0].rsplit(chr(10), 1)[1]}" for name, text in tables.items()}
+    events = read_events(write(tmp_path / "cut", cut))
+    pd.testing.assert_frame_equal(events.table, whole.table)
+    pd.testing.assert_frame_equal(events.visits, whole.visits)
+    told = {place.split(" row ")[0].lower() for place, reason in events.invalid if reason == UNNAMED}
+    about_codes_and_people = {"d_labitems", "patients", "person", "concept"}
+    assert told == {name.lower() for name in tables} - about_codes_and_people
 
 
 def test_a_visit_without_end_goes_on(tmp_path: Path) -> None:
