@@ -23,6 +23,7 @@ from medtasks.errors import BundleError, DataError, MedtasksError, PluginError, 
 from medtasks.model import Context, configure, model_class
 from medtasks.predictor import Predictor
 from medtasks.saving import read_model, save_model
+from medtasks.stored import write_arrays
 from medtasks.task import Outputs, load_task
 from medtasks.tracing import told
 from medtasks.trust import Trust
@@ -111,7 +112,7 @@ def save(
         if predictor.trust is not None:
             (fresh / TRUST).mkdir()
             write_json(fresh / TRUST / "trust.json", predictor.trust.as_json())
-            np.savez_compressed(fresh / TRUST / "trust.npz", allow_pickle=False, **predictor.trust.to_arrays())
+            write_arrays(fresh / TRUST / "trust.npz", predictor.trust.to_arrays(), compressed=True)
         if report is not None:
             (fresh / "report.html").write_text(report, encoding="utf-8")
         if card is not None:

@@ -16,6 +16,7 @@ from medtasks.occlusion import faithfulness
 from medtasks.predictor import Predictor
 from medtasks.report import figures, html
 from medtasks.report.blocks import Block, Figure, Picture, Row, Section, Table, Text
+from medtasks.stored import write_arrays
 
 SHOWN = 200
 """Cases drawn in the report; the file of values holds them all."""
@@ -132,7 +133,7 @@ def _write_values(folder: Path, values: list[tuple[str, str, Any]], parts: tuple
     for name, target, value in values:
         twins = sum(key.startswith(f"{name}::{target}") for key in arrays) if f"{name}::{target}" in arrays else 0
         arrays[f"{name}::{target}" + (f"::{twins + 1}" if twins else "")] = value
-    np.savez_compressed(folder / "values.npz", allow_pickle=False, **arrays)
+    write_arrays(folder / "values.npz", arrays, compressed=True)
     return "values.npz"
 
 

@@ -12,6 +12,7 @@ from medtasks.cases import Cases, Molecules
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Config, Context, Model
+from medtasks.stored import write_arrays
 
 Values = npt.NDArray[np.float64]
 RADIUS, BITS = 2, 2048
@@ -63,9 +64,8 @@ class LinearFingerprint(Model):
 
     def save(self, folder: Path) -> None:
         """Write the coefficients as an ``.npz`` file."""
-        np.savez_compressed(
-            folder / "linear.npz", allow_pickle=False, coef=self.coef, bias=self.bias, binary=self.binary
-        )
+        arrays = {"coef": self.coef, "bias": self.bias, "binary": self.binary}
+        write_arrays(folder / "linear.npz", arrays, compressed=True)
 
     @classmethod
     def load(cls, folder: Path, *, context: Context) -> Self:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from medtasks.adapting.goal import Goal
 from medtasks.errors import PluginError
 from medtasks.model import Context
-from medtasks.stored import Arrays
+from medtasks.stored import Arrays, write_arrays
 
 Array = npt.NDArray[Any]
 Part = tuple[Array, Array]
@@ -128,7 +128,7 @@ class TrainingState:
         name = f"epoch-{self.epoch}.npz"
         arrays: dict[str, Any] = {f"v{key}": value for key, value in self.network.state().items()}
         arrays |= {f"b{key}": value for key, value in self.best.items()}
-        np.savez(folder / name, allow_pickle=False, **arrays)
+        write_arrays(folder / name, arrays)
         note = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_loss": self.best_loss, "arrays": name}
         fresh = folder / "state.json.writing"
         fresh.write_text(json.dumps(note), encoding="utf-8")

@@ -19,7 +19,7 @@ from medtasks.cases import Cases, Images
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError, PluginError
 from medtasks.model import Config, Context, Model
-from medtasks.stored import Arrays, read_arrays, read_json, require
+from medtasks.stored import Arrays, read_arrays, read_json, require, write_arrays
 
 Inputs = int | tuple[int, int, int]
 """The width of a network's inputs, or the three lengths of an image."""
@@ -144,12 +144,11 @@ class NetworkModel(Model):
         """Write weights and features as arrays, and as JSON what they mean: no code, no pickle."""
         arrays = {} if self.features is None else self.features.save(folder)
         if arrays:  # images and molecules have nothing to store, and an empty archive is no archive to its readers
-            np.savez(folder / "features.npz", allow_pickle=False, **arrays)
+            write_arrays(folder / "features.npz", arrays)
         shape = self._shape()
         about = {"goal": self.goal.as_json(), "inputs": list(shape) if isinstance(shape, tuple) else [shape]}
         (folder / "network.json").write_text(json.dumps(about), encoding="utf-8")
-        weights: dict[str, Any] = dict(self.weights)
-        np.savez(folder / "network-1.npz", allow_pickle=False, **weights)
+        write_arrays(folder / "network-1.npz", self.weights)
 
     @classmethod
     def load(cls, folder: Path, *, context: Context) -> Self:

@@ -18,7 +18,7 @@ from medtasks.cases import Cases
 from medtasks.dataset import Dataset
 from medtasks.errors import PluginError, suggest
 from medtasks.model import Config, Context, Model
-from medtasks.stored import Values, read_arrays, read_json, require
+from medtasks.stored import Values, read_arrays, read_json, require, write_arrays
 
 KINDS = ("records", "molecules", "patients/arm", "patients/set", "patients/dose")
 """Kinds of cases that have columns."""
@@ -131,7 +131,7 @@ class SklearnModel(Model):
         arrays = self.features.save(folder)
         for i, fitted in enumerate(self.fitted):
             arrays |= {f"{i}_{name}": values for name, values in fitted.arrays.items()}
-        np.savez_compressed(folder / "estimators.npz", allow_pickle=False, **arrays)
+        write_arrays(folder / "estimators.npz", arrays, compressed=True)
         about = {"goal": self.goal.as_json(), "estimators": [fitted.as_json() for fitted in self.fitted]}
         (folder / "estimators.json").write_text(json.dumps(about), encoding="utf-8")
 

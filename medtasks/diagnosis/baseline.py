@@ -13,6 +13,7 @@ from medtasks.cases import Cases, Images, RecordEncoder, Records
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Config, Context, Model
+from medtasks.stored import write_arrays
 
 Values = npt.NDArray[np.float64]
 
@@ -86,7 +87,7 @@ class _Linear(Model):
             "scale": self.scale,
             **self.state(),
         }
-        np.savez(folder / "linear.npz", allow_pickle=False, **arrays)
+        write_arrays(folder / "linear.npz", arrays)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return further arrays to store."""

@@ -12,6 +12,7 @@ from medtasks import causal
 from medtasks.cases import Cases, RecordEncoder, Records
 from medtasks.dataset import Dataset
 from medtasks.model import Context, Model
+from medtasks.stored import write_arrays
 
 Values = npt.NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class BestArm(Model):
 
     def save(self, folder: Path) -> None:
         """Write means and covariance."""
-        np.savez(folder / "means.npz", mean=self.mean, covariance=self.covariance, allow_pickle=False)
+        write_arrays(folder / "means.npz", {"mean": self.mean, "covariance": self.covariance})
 
     @classmethod
     def load(cls, folder: Path, *, context: Context) -> Self:
@@ -63,7 +64,7 @@ class _OnFields(Model):
 
     def save(self, folder: Path) -> None:
         """Write coefficients and what the encoder learnt as arrays, the fields as JSON."""
-        np.savez(folder / "linear.npz", coef=self.coef, bias=self.bias, allow_pickle=False, **self.encoder.to_arrays())
+        write_arrays(folder / "linear.npz", {"coef": self.coef, "bias": self.bias, **self.encoder.to_arrays()})
         self.encoder.save_fields(folder / "fields.json")
 
     @classmethod

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from medtasks.cases import Molecules
 from medtasks.errors import BundleError, DataError, PluginError
 from medtasks.model import Context
+from medtasks.stored import write_arrays
 
 Arrays = dict[str, npt.NDArray[Any]]
 IN, OUT = "in.npz", "out.npz"
@@ -216,7 +217,7 @@ def write_molecules(folder: Path, molecules: Molecules, **arrays: npt.NDArray[An
     """Write molecules, in RDKit's binary form, and further arrays for a request."""
     whole = np.frombuffer(b"".join(molecules.binaries), dtype=np.uint8)
     ends = np.cumsum([len(one) for one in molecules.binaries], dtype=np.int64)
-    np.savez(folder / IN, allow_pickle=False, molecules=whole, ends=ends, **arrays)
+    write_arrays(folder / IN, {"molecules": whole, "ends": ends, **arrays})
 
 
 def read_arrays(path: Path) -> Arrays:

@@ -15,6 +15,7 @@ from medtasks.cases import Cases, Molecules
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Config, Context, Model
+from medtasks.stored import write_arrays
 from medtasks_deepchem.child import IN, OUT, Child, read_arrays, require_deepchem, workspace, write_molecules
 
 Values = npt.NDArray[np.float64]
@@ -129,7 +130,7 @@ class GraphConv(Model):
             "shapes": [list(weight.shape) for weight in self.weights],
         }
         (folder / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
-        np.savez(folder / WEIGHTS, allow_pickle=False, **_named(self.weights))
+        write_arrays(folder / WEIGHTS, _named(self.weights))
 
     @classmethod
     def load(cls, folder: Path, *, context: Context) -> Self:
@@ -198,7 +199,7 @@ class GraphConv(Model):
         return self._child
 
     def _load(self, child: Child, folder: Path) -> None:
-        np.savez(folder / IN, allow_pickle=False, **_named(self.weights))
+        write_arrays(folder / IN, _named(self.weights))
         child.ask("load", folder, {"config": self.config.model_dump(mode="json"), "kinds": self.kinds})
 
 

@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from medtasks.stored import write_arrays
 from medtasks_deepchem.child import IN, OUT, Arrays, read_arrays
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -53,7 +52,7 @@ class Worker:
             raise Impossible("DeepChem can make a graph of none of the molecules to train on")
         epochs = self.network.fit(parts["train"], parts["valid"], request["deadline"], self.say)
         weights = {f"w{i:04d}": weight for i, weight in enumerate(self.network.weights)}
-        np.savez(folder / OUT, allow_pickle=False, **weights)
+        write_arrays(folder / OUT, weights)
         return {"epochs": epochs, "left_out": len(train) - len(rows)}
 
     def load(self, folder: Path, request: Request) -> dict[str, Any]:
@@ -75,7 +74,7 @@ class Worker:
         from medtasks_deepchem.network import graphs
 
         found, rows = graphs(molecules(read_arrays(folder / IN)))
-        np.savez(folder / OUT, allow_pickle=False, rows=rows, answers=self.network.predict(found))
+        write_arrays(folder / OUT, {"rows": rows, "answers": self.network.predict(found)})
         return {}
 
     def split(self, folder: Path, request: Request) -> dict[str, Any]:
@@ -83,7 +82,7 @@ class Worker:
         from medtasks_deepchem.splitters import parts
 
         found = parts(molecules(read_arrays(folder / IN)), request["name"], request["seed"], request["shares"])
-        np.savez(folder / OUT, allow_pickle=False, parts=found)
+        write_arrays(folder / OUT, {"parts": found})
         return {}
 
 

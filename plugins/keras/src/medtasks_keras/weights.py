@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medtasks.stored import write_arrays
+
 Weights = list[npt.NDArray[Any]]
 
 
 def write_weights(folder: Path, networks: Sequence[Weights]) -> None:
     """Write the weights of each network, in Keras' order, without pickle."""
     for i, weights in enumerate(networks):
-        arrays: dict[str, Any] = {f"w{j:04d}": weight for j, weight in enumerate(weights)}
-        np.savez(folder / f"network-{i + 1}.npz", allow_pickle=False, **arrays)
+        arrays = {f"w{j:04d}": weight for j, weight in enumerate(weights)}
+        write_arrays(folder / f"network-{i + 1}.npz", arrays)
 
 
 def read_weights(folder: Path, networks: int) -> list[Weights]:

@@ -16,6 +16,7 @@ from medtasks.cases.properties import PROPERTIES, measure_properties
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError
 from medtasks.model import Config, Context, Model
+from medtasks.stored import write_arrays
 from medtasks_mol_fingerprint.properties import Profiles
 from medtasks_mol_fingerprint.ridge import MIXTURES, Ridge, fit, mixed
 from medtasks_mol_fingerprint.views import VIEWS, Landmarks, count
@@ -119,7 +120,7 @@ class MolFingerprint(Model):
         arrays |= {"mean": profiles.mean, "scale": profiles.scale, "standard": profiles.standard}
         for i, ridge in enumerate(self.targets):
             arrays[f"weights_{i}"] = ridge.weights
-        np.savez_compressed(folder / "kernel.npz", allow_pickle=False, **arrays)
+        write_arrays(folder / "kernel.npz", arrays, compressed=True)
         about = [
             {"mixture": ridge.mixture, "middle": ridge.middle, "slope": ridge.slope, "shift": ridge.shift}
             for ridge in self.targets

@@ -15,7 +15,7 @@ from medtasks.cases import Cases, Records
 from medtasks.dataset import Dataset
 from medtasks.model import Config as BaseConfig
 from medtasks.model import Context, Model
-from medtasks.stored import Codes, Values, read_arrays, read_json, refuse, require, take
+from medtasks.stored import Codes, Values, read_arrays, read_json, refuse, require, take, write_arrays
 from medtasks_record_ensemble.features import Features
 from medtasks_record_ensemble.linear import Linear
 from medtasks_record_ensemble.members import (
@@ -163,9 +163,9 @@ class RecordEnsemble(Model):
             "fields": self.features.describe(),
         }
         (folder / "ensemble.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-        _write(folder / "features.npz", self.features.to_arrays())
+        write_arrays(folder / "features.npz", self.features.to_arrays(), compressed=True)
         for name, member in self.members.items():
-            _write(folder / f"{name}.npz", member.to_arrays())
+            write_arrays(folder / f"{name}.npz", member.to_arrays(), compressed=True)
 
     @classmethod
     def load(cls, folder: Path, *, context: Context) -> Self:
@@ -247,10 +247,6 @@ def _sample(targets: Codes, most: int, context: Context) -> Codes:
     rest = order[~np.isin(order, first)]
     rows: Codes = np.sort(np.concatenate([first, rest])[:most])
     return rows
-
-
-def _write(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
-    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def _classes(content: dict[str, Any]) -> tuple[int, Codes]:

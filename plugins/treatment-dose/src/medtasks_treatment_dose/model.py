@@ -15,7 +15,7 @@ from medtasks.cases.standardised import Standardised
 from medtasks.dataset import Dataset
 from medtasks.model import Config as BaseConfig
 from medtasks.model import Context, Model
-from medtasks.stored import Codes, Values, read_arrays, read_json, refuse, require
+from medtasks.stored import Codes, Values, read_arrays, read_json, refuse, require, write_arrays
 from medtasks_treatment_dose.root import Growth, Line, Root, read
 
 SHARES = np.linspace(0, 1, 11)
@@ -129,7 +129,7 @@ class Dose(Model):
         about = {"share": self.root.share, "trees": self.root.trees is not None}
         (folder / "dose.json").write_text(json.dumps(about), encoding="utf-8")
         lines = {**self.root.line.to_arrays("root_"), **self.error.to_arrays("error_")}
-        np.savez_compressed(folder / "dose.npz", allow_pickle=False, **self.columns.save(folder), **lines)
+        write_arrays(folder / "dose.npz", {**self.columns.save(folder), **lines}, compressed=True)
         if self.root.trees is not None:
             (folder / "trees.txt").write_text(self.root.trees.model_to_string(), encoding="utf-8")
 

@@ -17,7 +17,7 @@ from medtasks.causal import propensities, received
 from medtasks.dataset import Dataset
 from medtasks.model import Config as BaseConfig
 from medtasks.model import Context, Model
-from medtasks.stored import Values, read_arrays, read_json, refuse, require
+from medtasks.stored import Values, read_arrays, read_json, refuse, require, write_arrays
 from medtasks_treatment_effect.arms import KINDS, Arms, Fitted, Trial, correct, fit
 from medtasks_treatment_effect.process import Plan
 
@@ -118,7 +118,7 @@ class DoublyRobust(Model):
         content = {"kind": self.arms.kind, "arms": self.arms_count}
         (folder / "effect.json").write_text(json.dumps(content), encoding="utf-8")
         arrays = {**self.columns.save(folder), **self.arms.to_arrays()}
-        np.savez_compressed(folder / "effect.npz", allow_pickle=False, **arrays)
+        write_arrays(folder / "effect.npz", arrays, compressed=True)
 
     @classmethod
     def load(cls, folder: Path, *, context: Context) -> Self:

@@ -14,6 +14,7 @@ from medtasks.cases import Cases, RecordEncoder, Records
 from medtasks.dataset import Dataset
 from medtasks.errors import BundleError, DataError
 from medtasks.model import Context, Model
+from medtasks.stored import write_arrays
 from medtasks_keras import Device, choose, read_weights, write_weights
 from medtasks_treatment_set.config import MedicationSetConfig
 from medtasks_treatment_set.explaining import by_field, integrated_gradients
@@ -125,7 +126,7 @@ class MedicationSet(Model):
         arrays |= {"coef": self.linear.coef, "bias": self.linear.bias}
         if self.structures is not None:
             arrays["structures"] = self.structures
-        np.savez_compressed(folder / "arrays.npz", allow_pickle=False, **arrays)
+        write_arrays(folder / "arrays.npz", arrays, compressed=True)
         write_weights(folder, self.weights)
 
     @classmethod
