@@ -16,6 +16,7 @@ from medtasks.comparing import compare as compare  # a public function of its ow
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.shift import Validity, drifted
+from medtasks.evaluation.splits import Fold
 from medtasks.model import Context, Progress, check_device, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
@@ -146,9 +147,12 @@ def train(
     }
     prepared = prepare(resolve(values), data, progress=progress)
     fold, dataset = prepared.folds[0], prepared.dataset
-    rows = fold.train if dataset.split is not None else np.setdiff1d(np.arange(len(dataset)), fold.valid)
+    if dataset.split is None:  # nobody judges it here: what a run would hold out is learnt too
+        rest = np.setdiff1d(np.arange(len(dataset)), fold.valid)
+        fold = Fold(rest, fold.valid, rest[:0])
+        prepared = replace(prepared, folds=(fold,))
     context, start = Context(seed, device, progress or Progress()), time.time()
-    predictor = fit(prepared, dataset.take(rows), dataset.take(fold.valid), context)
+    predictor = fit(prepared, dataset.take(fold.train), dataset.take(fold.valid), context)
     return replace(predictor, facts=record.facts(prepared, context, time.time() - start))
 
 

@@ -17,8 +17,9 @@ from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.guarding import aside
 from medtasks.model import Context, Model, Progress, check_device, checked, configure, model_class
+from medtasks.predictor import COLUMNS
 from medtasks.settings import Settings
-from medtasks.task import Task, load_task
+from medtasks.task import Outputs, Task, load_task
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Prepared:
         """What each part of the (first) split counts."""
         fold = self.folds[0]
         parts = {name: getattr(fold, name) for name in SPLITS}
-        return {name: self.task.counts(self.dataset.take(rows)) for name, rows in parts.items()}
+        return {name: self.task.counts(self.dataset.take(rows)) for name, rows in parts.items() if len(rows)}
 
 
 def prepare(settings: Settings, data: Source | Dataset | None = None, *, progress: Progress | None = None) -> Prepared:
@@ -94,8 +95,29 @@ def gather(
     dataset = read(task, source, options, seed=settings.seed, progress=progress)
     task.check_options(options, source, dataset)
     task.check_trainable(dataset)
+    check_names(task, dataset)
     subgroups.check(dataset, getattr(options, "subgroups", ()))
     return task, options, dataset, name_of(source)
+
+
+def check_names(task: Task, dataset: Dataset) -> None:
+    """Refuse targets of which a column of answers would be called as another one.
+
+    Raises
+    ------
+    UsageError
+        If there is one.
+    """
+    taken = dict.fromkeys(COLUMNS, "one that all answers have")
+    for one in task.quantities(Outputs.of(dataset)):
+        spread = {one.set_column} if one.labels else {one.low_column, one.high_column}
+        for column in {*one.columns, *spread, *({one.name, f"target_{one.name}"} if one.name else ())}:
+            if column in taken:
+                raise UsageError(
+                    f"answers would have two columns {column!r}: {taken[column]}, and one of the target {one.name!r}",
+                    hint=f"rename the target's column, as in {one.name}_measured",
+                )
+            taken[column] = f"one of the target {one.name!r}"
 
 
 def answering(task: Task, kind: str, name: str | None) -> tuple[str, type[Model]]:

@@ -157,7 +157,7 @@ def versions(model_id: str) -> dict[str, str]:
 
 
 def answers_table(data: Dataset, answers: pd.DataFrame) -> pd.DataFrame:
-    """Return the answers with the id and the true target of each case beside them."""
+    """Return the answers with the id and the true target of each case beside them; of a bound, its sign too."""
     table = answers.copy()
     table.insert(0, "id", data.cases.ids)
     if data.classes:
@@ -165,6 +165,10 @@ def answers_table(data: Dataset, answers: pd.DataFrame) -> pd.DataFrame:
         return table
     for i, (name, column) in enumerate(zip(data.names, data.targets.reshape(len(table), -1).T, strict=True)):
         table.insert(1 + i, f"target_{name}", column)
+    for name, signs in zip(data.names, data.bounds.reshape(len(table), -1).T, strict=True):
+        if signs.any():
+            place = list(table.columns).index(f"target_{name}")
+            table.insert(place, f"bound_{name}", np.array(["", ">", "<"], dtype=object)[signs])
     return table
 
 

@@ -116,3 +116,13 @@ def test_a_report_on_the_training_data_says_so(record_run: Path, table: pd.DataF
 
 def test_a_run_prints_in_a_few_lines(table: pd.DataFrame) -> None:
     assert len(repr(medtasks.evaluate(medtasks.train("diagnosis", table, model="linear-record"), table))) < 20_000
+
+
+def test_a_trained_predictor_knows_what_it_learnt_from(table: pd.DataFrame) -> None:
+    predictor = medtasks.train("diagnosis", table, model="linear-record")
+    parts = predictor.facts["split"]["parts"]
+    assert set(parts) == {"train", "valid"}
+    assert parts["train"]["cases"] + parts["valid"]["cases"] == len(table)
+    half = np.where(np.arange(len(table)) < 60, "train", "test")
+    given = medtasks.train("diagnosis", table.assign(split=half).drop(columns="patient_id"), model="linear-record")
+    assert given.facts["split"]["parts"]["test"]["cases"] == 30

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from medtasks.cases.amounts import AMOUNT, COMMA
 from medtasks.cases.records import FALSE, TRUE
 from medtasks.cases.tables import is_missing
 
@@ -65,17 +66,27 @@ def read_column(column: pd.Series) -> Measured:
         values = np.array(column.astype("float64").to_numpy(na_value=np.nan), dtype=np.float64)
         values[~np.isfinite(values)] = np.nan
         return Measured(values, censoring, tuple(errors))
-    for i, text in enumerate(column.astype("string")):
+    for i, written in enumerate(column.astype("string").str.replace("\N{MINUS SIGN}", "-")):
         if missing[i]:
             continue
-        word = str(text).strip().lower()
-        if (match := _QUALIFIED.fullmatch(str(text))) is not None and np.isfinite(float(match[2])):
+        text = str(written)
+        word = text.strip().lower()
+        if (match := _QUALIFIED.fullmatch(text)) is not None and np.isfinite(float(match[2])):
             values[i], censoring[i] = float(match[2]), _SIGNS.get(match[1] or "", 0)
         elif word in ACTIVE or word in INACTIVE:
             values[i] = float(word in ACTIVE)
         else:
-            errors[i] = "is no measurement"
+            errors[i] = _why(text)
     return Measured(values, censoring, tuple(errors))
+
+
+def _why(text: str) -> str:
+    """Say why a text is no measurement, without showing it."""
+    if _QUALIFIED.fullmatch(re.sub(COMMA, r"\1\2", text)):
+        return "has a comma in its number; decimals take a point, thousands nothing"
+    if re.fullmatch(AMOUNT, text.strip()):
+        return "has a unit behind its number; one in all rows is named by --unit, and left out of the cells"
+    return "is no measurement"
 
 
 def is_binary(measured: Measured) -> bool:

@@ -112,13 +112,15 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
 def join_replicates(dataset: Dataset) -> Dataset:
     """Make one row of each molecule that stands in several, contradictions noted; a given split's test stays as it is.
 
-    Molecules are the same when their standard forms have one canonical SMILES.
+    Molecules are the same when their standard forms have one canonical SMILES; those of different cohorts stay apart. The
+    joined row has the last of the times, since its value was not known before, and of the groups the first by name.
     """
     assert isinstance(dataset.cases, Molecules)
     parts = np.full(len(dataset), "") if dataset.split is None else dataset.split
-    first: dict[tuple[str, str], list[int]] = {}
-    for row, (text, part) in enumerate(zip(dataset.cases.smiles(), parts, strict=True)):
-        key = (text, str(part)) if part != "test" else (str(row), "test")
+    cohorts = np.full(len(dataset), "") if dataset.cases.cohorts is None else dataset.cases.cohorts
+    first: dict[tuple[str, str, str], list[int]] = {}
+    for row, (text, part, cohort) in enumerate(zip(dataset.cases.smiles(), parts, cohorts, strict=True)):
+        key = (text, str(part), str(cohort)) if part != "test" else (str(row), "test", "")
         first.setdefault(key, []).append(row)
     if len(first) == len(dataset):
         return dataset
@@ -138,10 +140,16 @@ def join_replicates(dataset: Dataset) -> Dataset:
             f"that exclude each other, which are left out{gone}, or numbers more than {CONTRADICTION:g} apart or "
             "beyond a bound, of which the median is taken."
         )
+    extra, named = {**joined.extra, "censoring": bounds}, dataset.groups
+    if "time" in extra:
+        extra["time"] = np.array([dataset.extra["time"][rows].max() for rows in groups])
     joined = replace(
         joined,
         targets=targets,
-        extra={**joined.extra, "censoring": bounds},
+        groups=None
+        if dataset.groups is None
+        else np.array([min(dataset.groups[rows]) for rows in groups], dtype=object),
+        extra=extra,
         origin=replace(
             joined.origin,
             notes=(*joined.origin.notes, *notes),
@@ -201,6 +209,8 @@ def _columns(table: pd.DataFrame, options: ActivityOptions, where: str) -> _Colu
             f"{where} has no column 'target', 'activity', 'label' or 'y'",
             hint="name what is to be predicted with --target; " + suggest("target", names),
         )
+    if column in targets:
+        raise UsageError(f"the column {column!r} holds the structures", hint="name another with --target")
     return _Columns(
         column,
         tuple(dict.fromkeys(targets)),
@@ -255,8 +265,9 @@ def _measure(
             )
         one = read_column(table[name])
         if not np.isfinite(one.values).any():
+            why = next((f" (the first that is not empty {error})" for error in one.errors if error), "")
             raise DataError(
-                f"the column {name!r} of {where} holds no measurement",
+                f"the column {name!r} of {where} holds no measurement{why}",
                 hint="numbers are expected, also as >10 or <5, or words such as active and inactive",
             )
         if options.unit is not None:

@@ -19,6 +19,9 @@ CLUSTER_SIMILARITY = 0.6
 MOST_CLUSTERED = 20_000
 """Butina's clustering compares all pairs: above this it would take hours."""
 
+_FIGURES = r"^(?P<first>\d{1,2})(?P<mark>[./-])(?P<second>\d{1,2})(?P=mark)(?P<year>\d{4}|\d{2})(?P<time>[ T].*)?$"
+"""Dates of day, month and year, or month, day and year, in figures alone."""
+
 
 def groups(molecules: Molecules, how: str) -> Groups:
     """Return (n,) names of the groups that a split must not cut.
@@ -44,14 +47,17 @@ def groups(molecules: Molecules, how: str) -> Groups:
 def read_times(values: pd.Series, where: str) -> npt.NDArray[np.float64]:
     """Read a column of years, numbers or dates, indexed by row, into (n,) numbers that rise with time.
 
+    Of dates in figures alone (``25.06.2019``, ``6/25/19``) the whole column says whether the day or the month stands
+    first: points between them mean the day.
+
     Raises
     ------
     DataError
-        If a row has none.
+        If a row has none, or the column does not say which figure is the month.
     """
     times = pd.to_numeric(values, errors="coerce")
     if times.isna().any():
-        dates = pd.to_datetime(values, errors="coerce", format="mixed", utc=True)
+        dates = pd.to_datetime(_year_first(values, where), errors="coerce", format="mixed", utc=True)
         times = dates.map(pd.Timestamp.timestamp, na_action="ignore")
     lacking = np.flatnonzero(times.isna().to_numpy())
     if len(lacking):
@@ -60,6 +66,26 @@ def read_times(values: pd.Series, where: str) -> npt.NDArray[np.float64]:
             hint="give a year, a number or a date in every row",
         )
     return np.asarray(times, dtype=np.float64)
+
+
+def _year_first(values: pd.Series, where: str) -> pd.Series:
+    """Write dates in figures with the year first, and leave all others as they are."""
+    text = values.astype("string").str.strip()
+    parts = text.str.extract(_FIGURES)
+    known = parts["year"].notna()
+    if not known.any():
+        return values
+    first, second, year = (pd.to_numeric(parts[name]).fillna(0) for name in ("first", "second", "year"))
+    day_first = bool((first > 12).any() or (parts["mark"] == ".").any())
+    if day_first == bool((second > 12).any()):
+        raise DataError(
+            f"{where}: the column {values.name!r} does not tell whether the day or the month of its dates stands first",
+            hint="write dates as 2019-06-25",
+        )
+    day, month = (first, second) if day_first else (second, first)
+    year += np.where(year >= 100, 0, np.where(year < 69, 2000, 1900))  # two figures as POSIX reads them
+    whole = [f"{y:04.0f}-{m:02.0f}-{d:02.0f}" for y, m, d in zip(year, month, day, strict=True)]
+    return text.mask(known, pd.Series(whole, text.index, dtype="string") + parts["time"].fillna(""))
 
 
 def by_time(times: npt.NDArray[np.float64], plan: Plan) -> Fold:

@@ -23,6 +23,7 @@ from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold,
 from medtasks.model import Context
 from medtasks.report.blocks import Section
 from medtasks.task import Decision, Evaluation, Judged, Outputs, Quantity, Task
+from medtasks.words import plural
 
 LEAST = 20
 """Fewer measured molecules of a target than this cannot be split and learnt from."""
@@ -77,9 +78,11 @@ class Activity(Task):
         for t, name in enumerate(dataset.names):
             known = dataset.targets[:, t][np.isfinite(dataset.targets[:, t])]
             if len(known) < LEAST:
+                lost = dataset.origin.invalid
+                first = f" ({plural(len(lost), 'row')} cannot be used; {lost[0][0]}: {lost[0][1]})" if lost else ""
                 raise DataError(
-                    f"target {name!r} has {len(known)} measured molecules; at least {LEAST} are needed",
-                    hint="add measurements, or leave the target out",
+                    f"target {name!r} has {len(known)} measured molecules; at least {LEAST} are needed{first}",
+                    hint="add measurements, mend rows that cannot be read, or leave the target out",
                 )
             if np.ptp(known) == 0:
                 raise DataError(

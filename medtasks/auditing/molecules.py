@@ -10,7 +10,7 @@ from medtasks.activity.similarity import nearest
 from medtasks.auditing.findings import Amount, Finding, Subject
 from medtasks.auditing.leaks import from_field
 from medtasks.auditing.repeats import Sets
-from medtasks.auditing.values import REPEATED, outliers
+from medtasks.auditing.values import REPEATED, answers
 from medtasks.cases import Molecules
 from medtasks.cases.fingerprints import count_substructures
 from medtasks.cases.properties import BULK, bulk_properties
@@ -148,29 +148,21 @@ def cliffs(subject: Subject) -> list[Finding]:
 
 
 def measurements(subject: Subject) -> list[Finding]:
-    """Tell of numbers far outside, and of one number that stands too often."""
-    found = []
-    for amount in subject.amounts():
+    """Tell of placeholders, other units and numbers far outside, and of one number that stands too often."""
+    found = answers(subject)
+    exact = (subject.dataset.bounds == 0).all()
+    for amount in subject.amounts() if exact else ():
         found += _amount(subject, amount)
     return found
 
 
 def _amount(subject: Subject, amount: Amount) -> list[Finding]:
-    found = []
-    far = amount.rows[outliers(amount.values)]
-    if len(far):
-        found.append(Finding("note", "values", f"{plural(len(far), 'value')} of {amount.what} lie far outside of all "
-                             "others", "check them: units, decimal points, typing errors", len(far),
-                             subject.ids(far)))  # fmt: skip
     levels, counts = np.unique(amount.values, return_counts=True)
     most = int(counts.argmax()) if len(counts) else 0
     if len(levels) > REPEATED and counts[most] > MANY_AT_ONE * len(amount.values) and most in (0, len(levels) - 1):
-        exact = (subject.dataset.bounds == 0).all()
-        if exact:
-            rows = amount.rows[amount.values == levels[most]]
-            where = "lowest" if most == 0 else "highest"
-            found.append(Finding("warning", "values", f"{len(rows) / len(amount.values):.0%} of {amount.what} are its "
-                                 f"{where} value: bounds written without their sign?",
-                                 "write bounds as bounds (>10000), or predict classes", len(rows),
-                                 subject.ids(rows)))  # fmt: skip
-    return found
+        rows = amount.rows[amount.values == levels[most]]
+        where = "lowest" if most == 0 else "highest"
+        return [Finding("warning", "values", f"{len(rows) / len(amount.values):.0%} of {amount.what} are its {where} "
+                        "value: bounds written without their sign?", "write bounds as bounds (>10000), or predict "
+                        "classes", len(rows), subject.ids(rows))]  # fmt: skip
+    return []

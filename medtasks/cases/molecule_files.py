@@ -21,7 +21,7 @@ STRUCTURE = "smiles"
 NAME = "name"
 NAMES = ("id", NAME)
 """Names (lower case) by which a column that names molecules is known."""
-USUAL = ("smiles", "canonical_smiles", "isomeric_smiles", "smi", "structure", "mol")
+USUAL = ("smiles", "canonical_smiles", "isomeric_smiles", "smi", "structure", "mol", "romol")
 """Names (lower case) by which a column of structures is known, the likeliest first."""
 _SMI, _SDF = (".smi", ".smiles", ".ism"), (".sdf", ".sd")
 _EXTENSION = re.compile(r"\|[^|]*\|(?=\s|$)")
@@ -49,7 +49,7 @@ def iterate_molecules(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         If there is no such file, it is empty, or of no known kind.
     """
     if not path.is_file():
-        raise DataError(f"no file {path}", hint="check the path")
+        raise DataError(f"no file {path}", hint="check the path; SMILES are given in a list, as in ['CCO']")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty", hint="export the molecules again")
     if suffix_of(path) in _SMI:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
@@ -15,7 +15,7 @@ from medtasks.cases.base import Cases, Reading, Schema, Source
 from medtasks.cases.columns import COHORT, cohorts_in
 from medtasks.cases.molecule_files import NAME, STRUCTURE, iterate_molecules, name_column, structure_column
 from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read_mol, read_smiles, smiles, version
-from medtasks.cases.tables import ROW_ERROR, column_names, row_errors
+from medtasks.cases.tables import ROW_ERROR, check_header, column_names, row_errors
 from medtasks.errors import DataError, suggest
 
 CHUNK = 2048
@@ -203,7 +203,13 @@ def parts_of(source: Source | Sequence[Any], chunk: int = CHUNK) -> Iterator[pd.
     if isinstance(source, (str, Path)):
         yield from iterate_molecules(Path(source).expanduser(), chunk)
         return
+    if isinstance(source, Mapping) or not isinstance(source, Iterable):
+        raise DataError(
+            f"molecules are not read from a {type(source).__name__}",
+            hint="give a path, a pandas.DataFrame, or a list of SMILES or RDKit molecules",
+        )
     table = source if isinstance(source, pd.DataFrame) else pd.DataFrame({STRUCTURE: list(source)}, dtype=object)
+    check_header("the table", [str(name) for name in table.columns])
     for start in range(0, len(table), chunk):
         yield table.iloc[start : start + chunk]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import medtasks
 from medtasks.activity import splitting
 from medtasks.activity.options import ActivityOptions
 from medtasks.activity.sources import read
@@ -154,3 +155,83 @@ def test_a_row_cut_short_is_left_out_with_the_reason(tmp_path: Path) -> None:
     ((row, reason),) = data.origin.invalid
     assert row == "row 2"
     assert "2 of 3 fields" in reason
+
+
+DAYS = pd.to_datetime(["2019-06-25", "2019-06-05", "2018-12-31", "2019-01-02"])
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%m/%d/%y", "%d-%b-%Y"])
+def test_dates_are_read_as_their_whole_column_says(form: str) -> None:
+    times = splitting.read_times(pd.Series(DAYS.strftime(form), name="date"), "the table")
+    assert times.tolist() == [day.timestamp() for day in DAYS]
+
+
+def test_times_of_day_stay_with_their_dates() -> None:
+    times = splitting.read_times(pd.Series(["25.06.2019 14:30", "05.06.2019 01:00"], name="date"), "the table")
+    assert pd.to_datetime(times, unit="s").strftime("%F %R").tolist() == ["2019-06-25 14:30", "2019-06-05 01:00"]
+
+
+@pytest.mark.parametrize(
+    "dates", [["05/06/2019", "07/08/2019"], ["25/06/2019", "06/25/2019"], ["25.06.2019", "06.25.2019"]]
+)
+def test_dates_that_could_be_others_are_refused(dates: list[str]) -> None:
+    with pytest.raises(DataError, match="whether the day or the month") as told:
+        splitting.read_times(pd.Series(dates, name="date"), "the table")
+    assert "2019-06-25" in str(told.value.hint)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0]])
+def test_what_stands_beside_replicates_depends_on_no_order(order: list[int]) -> None:
+    table = pd.DataFrame(
+        {"smiles": ["CCO", "OCC", "CCN"], "target": [5.0, 6.0, 3.0], "year": [2001, 2020, 2003], "lab": ["b", "a", "c"]}
+    )
+    data = dataset(table.iloc[order], split_by="time", time="year", group="lab")
+    assert isinstance(data.cases, Molecules)
+    found = dict(zip(data.cases.smiles(), zip(data.extra["time"], data.groups, strict=True), strict=True))
+    assert found == {"CCO": (2020, "a"), "CCN": (2003, "c")}
+    apart = dataset(table.iloc[order], within="lab")
+    assert sorted(apart.targets[:, 0]) == [3, 5, 6]
+
+
+@pytest.mark.parametrize("name", ["status", "id", "decision", "nearest", "smiles"])
+def test_a_target_that_is_called_as_a_column_of_answers_is_refused(molecules: pd.DataFrame, name: str) -> None:
+    table = pd.DataFrame({"smiles": molecules["smiles"], name: molecules["pIC50" if name != "smiles" else "smiles"]})
+    with pytest.raises(UsageError, match=f"'{name}'") as told:
+        medtasks.train("activity", table, target=name, model="linear-fingerprint")
+    assert told.value.hint
+
+
+def test_targets_whose_columns_of_answers_would_meet_are_refused(molecules: pd.DataFrame) -> None:
+    table = pd.DataFrame({"smiles": molecules["smiles"], "x": molecules["pIC50"], "low_x": molecules["pIC50"]})
+    with pytest.raises(UsageError, match="two columns 'low_x'"):
+        medtasks.train("activity", table, target="x,low_x", model="linear-fingerprint")
+
+
+def test_numbers_that_are_written_otherwise() -> None:
+    """A minus as word processors set it is one; commas and units are named as what is wrong."""
+    minus = dataset(pd.DataFrame({"smiles": ["CCO", "CCN"], "target": ["\N{MINUS SIGN}3.5", "1.25"]}))
+    assert minus.targets[:, 0].tolist() == [-3.5, 1.25]
+    told = dataset(pd.DataFrame({"smiles": ["CCO", "CCN", "CCC"], "target": ["3,54", "5.2 nM", "1.0"]})).origin.invalid
+    assert [("comma" in reason, "unit" in reason) for _, reason in told] == [(True, False), (False, True)]
+    with pytest.raises(DataError, match="holds no measurement .*comma"):
+        dataset(pd.DataFrame({"smiles": ["CCO", "CCN"], "target": ["", "1,5"]}))
+
+
+def test_too_few_measurements_say_how_many_rows_were_lost(molecules: pd.DataFrame) -> None:
+    table = pd.DataFrame({"smiles": molecules["smiles"][:100], "y": molecules["pIC50"][:100].map("{:.2f}".format)})
+    table.loc[10:, "y"] = table["y"][10:].str.replace(".", ",")
+    with pytest.raises(DataError, match=r"90 rows cannot be used; row 11: column 'y' has a comma"):
+        medtasks.train("activity", table, target="y", model="linear-fingerprint")
+
+
+@pytest.mark.parametrize("source", [None, 5, {"smiles": ["CCO"]}])
+def test_what_holds_no_molecules_is_refused_with_what_does(source: Any) -> None:
+    with pytest.raises(DataError, match="molecules are not read from a") as told:
+        list(Molecules.read(source, {"kind": "molecules", "standard": {}}))
+    assert "list of SMILES" in str(told.value.hint)
+
+
+def test_a_column_that_stands_twice_is_named() -> None:
+    twice = pd.DataFrame([["CCO", "CCN", 1.0]], columns=["smiles", "smiles", "target"])
+    with pytest.raises(DataError, match="more than one column called 'smiles'"):
+        dataset(twice)

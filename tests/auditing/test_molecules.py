@@ -105,3 +105,16 @@ def test_bounds_without_a_sign_and_values_far_outside(chosen: list[str], values:
     bounds = (np.arange(80)[:, None] % 2 * -1).astype(np.int8)
     assert audit(molecule_set(chosen, floor, extra={"censoring": bounds})) == ()
     assert only(audit(molecule_set(chosen, np.where(np.arange(80) == 3, 6000.0, values))), "values").count == 1
+
+
+def test_a_placeholder_among_measurements_is_severe(chosen: list[str], values: np.ndarray) -> None:
+    holed = np.where(np.arange(80) % 20, values, -999.0)
+    found = only(audit(molecule_set(chosen, holed)), "values")
+    assert (found.severity, found.count) == ("severe", 4)
+    assert "placeholder" in found.title
+
+
+def test_measurements_in_two_units_are_told(chosen: list[str]) -> None:
+    rng = np.random.default_rng(0)
+    mixed = np.where(np.arange(80) % 4, 1.0, 1000.0) * np.exp(rng.normal(0, 0.4, 80))
+    assert "another unit" in only(audit(molecule_set(chosen, mixed)), "values").title
