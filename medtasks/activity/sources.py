@@ -112,7 +112,7 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
 def join_replicates(dataset: Dataset) -> Dataset:
     """Make one row of each molecule that stands in several, contradictions noted; a given split's test stays as it is.
 
-    Molecules are the same when their standard forms have one canonical SMILES; those of different cohorts stay apart. The
+    Molecules are the same when their standard forms have one canonical SMILES; those of other cohorts stay apart. The
     joined row has the last of the times, since its value was not known before, and of the groups the first by name.
     """
     assert isinstance(dataset.cases, Molecules)
@@ -146,9 +146,7 @@ def join_replicates(dataset: Dataset) -> Dataset:
     joined = replace(
         joined,
         targets=targets,
-        groups=None
-        if dataset.groups is None
-        else np.array([min(dataset.groups[rows]) for rows in groups], dtype=object),
+        groups=None if named is None else np.array([min(named[rows]) for rows in groups], dtype=object),
         extra=extra,
         origin=replace(
             joined.origin,

@@ -20,6 +20,8 @@ from medtasks.testing.report import Broken
 
 FEW = 3
 """Rows of which enough is found to count as stored: a median may be one patient's value, whole rows are none's."""
+DISTINCT = 10
+"""Different values of a field from which those of all cases, in their order, can be nothing else."""
 DIGITS = 9
 """Digits of a number that are looked for in text."""
 WINDOW = 48
@@ -48,7 +50,7 @@ def safe_files(bench: Bench) -> None:
 
 
 def no_training_rows(bench: Bench) -> None:
-    """What `save` writes holds no training case: neither its id nor its values, as text or as numbers.
+    """What `save` writes holds no training case: neither its id nor its values, as text, as numbers or standardised.
 
     To mend: store what was learnt (coefficients, centres, thresholds), not whom it was learnt from; a model that
     needs its training cases to answer gives patients away with every bundle.
@@ -63,6 +65,43 @@ def no_training_rows(bench: Bench) -> None:
     found = [row for row, mark in enumerate(marks) if mark and all(any(way in whole for way in part) for part in mark)]
     if len(found) >= FEW:
         raise Broken(f"it holds {len(found)} of {len(marks)} training cases")
+    if column := _scaled(bench, content):
+        raise Broken(f"it holds the values of all training cases, of {column!r} for one, on another scale")
+
+
+def _scaled(bench: Bench, content: list[bytes]) -> str | None:
+    """Return the field of which a stored array has the value of every training case, shifted and stretched or not."""
+    if not isinstance(bench.train.cases, Records):
+        return None
+    frame = bench.train.cases.frame.select_dtypes("number").astype("float64")
+    known = {str(name): frame[name].to_numpy() for name in frame if frame[name].nunique() >= DISTINCT}
+    stored = [column for array in _arrays(content) for column in _columns(array, len(frame))]
+    for name, values in known.items():
+        held = np.isfinite(values)
+        for column in stored:
+            if held.sum() >= DISTINCT and np.isfinite(column[held]).all() and np.ptp(column[held]) > 0:
+                line = np.polynomial.Polynomial.fit(values[held], column[held], 1)
+                if np.abs(line(values[held]) - column[held]).max() < 1e-4 * np.ptp(column[held]):
+                    return name
+    return None
+
+
+def _arrays(content: list[bytes]) -> Iterator[Any]:
+    for piece in content:
+        if piece.startswith(b"\x93NUMPY"):
+            try:
+                array = np.load(io.BytesIO(piece), allow_pickle=False)
+            except ValueError:  # of objects, or damaged: another check's
+                continue
+            if array.dtype.kind in "fiu" and array.ndim:
+                yield array
+
+
+def _columns(array: Any, rows: int) -> Iterator[Any]:
+    """Yield the columns of an array that has one row, or one column, per case."""
+    for way in {len(array): array, array.shape[-1]: array.T}.items():
+        if way[0] == rows:
+            yield from way[1].reshape(rows, -1).T.astype(np.float64)
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

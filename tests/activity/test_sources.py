@@ -213,7 +213,7 @@ def test_numbers_that_are_written_otherwise() -> None:
     assert minus.targets[:, 0].tolist() == [-3.5, 1.25]
     told = dataset(pd.DataFrame({"smiles": ["CCO", "CCN", "CCC"], "target": ["3,54", "5.2 nM", "1.0"]})).origin.invalid
     assert [("comma" in reason, "unit" in reason) for _, reason in told] == [(True, False), (False, True)]
-    with pytest.raises(DataError, match="holds no measurement .*comma"):
+    with pytest.raises(DataError, match=r"holds no measurement .*comma"):
         dataset(pd.DataFrame({"smiles": ["CCO", "CCN"], "target": ["", "1,5"]}))
 
 

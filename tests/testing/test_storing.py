@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from medtasks.cases import RecordEncoder
 from medtasks.testing.bench import TRAIN, toy_data
 from medtasks.testing.report import Broken
 from medtasks.testing.storing import no_training_rows, safe_files
@@ -100,6 +101,19 @@ def test_training_records_are_found_in_any_form(tmp_path: Path, form: str) -> No
     else:
         np.save(tmp_path / "a.npy", rows.astype(form))
     with pytest.raises(Broken, match=r"training cases"):
+        no_training_rows(found)
+
+
+@pytest.mark.parametrize("form", ["rows", "columns", "of numbers"])
+def test_training_records_are_found_on_another_scale(tmp_path: Path, form: str) -> None:
+    """A model of nearest neighbours that keeps what its encoder made of the cases."""
+    found = bench("diagnosis", "records", tmp_path)
+    encoder = RecordEncoder.fit(found.train.cases)
+    encoded = encoder.transform(found.train.cases)
+    if form == "of numbers":
+        encoded = (found.train.cases.frame[["sodium"]].to_numpy() / 140).astype(np.float32)
+    np.savez(tmp_path / "a.npz", x=encoded.T if form == "columns" else encoded, **encoder.to_arrays())
+    with pytest.raises(Broken, match="on another scale"):
         no_training_rows(found)
 
 
