@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import numpy as np
@@ -120,10 +121,10 @@ def _clusters(molecules: Molecules) -> Groups:
         )
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2)
     prints = [generator.GetSparseCountFingerprint(mol) for mol in molecules.mols()]
-    distances: list[float] = []
+    distances = array("f")  # four bytes a pair, of which there may be 200 million
     for i in range(1, len(prints)):
         distances.extend(1 - value for value in DataStructs.BulkTanimotoSimilarity(prints[i], prints[:i]))
-    found = Butina.ClusterData(distances, len(prints), 1 - CLUSTER_SIMILARITY, isDistData=True, reordering=True)
+    found = Butina.ClusterData(distances, len(prints), 1 - CLUSTER_SIMILARITY + 1e-6, isDistData=True, reordering=True)
     out = np.zeros(len(prints), dtype=object)
     for number, members in enumerate(found):
         out[list(members)] = str(number)

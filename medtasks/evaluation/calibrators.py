@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit
+from scipy.special import expit, logit, softmax
 
 Values = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ class Calibrator:
         if self.method == "none" or not len(probabilities):
             return probabilities
         if self.method == "temperature":
-            return _softmax(np.log(np.clip(probabilities, TINY, 1)) / self.values["temperature"][0])
+            return np.asarray(softmax(np.log(np.clip(probabilities, TINY, 1)) / self.values["temperature"][0], axis=1))
         second = _second(probabilities)
         if self.method == "platt":
             slope, shift = self.values["line"]
@@ -120,7 +120,7 @@ def _temperature(probabilities: Values, targets: Codes) -> float:
     aim[rows, targets] = 1 - doubt
 
     def loss(exponent: float) -> float:
-        return float(-(aim * np.log(np.clip(_softmax(logs / np.exp(exponent)), TINY, 1))).sum(axis=1).mean())
+        return float(-(aim * np.log(np.clip(softmax(logs / np.exp(exponent), axis=1), TINY, 1))).sum(axis=1).mean())
 
     edge = np.log(STEEPEST)
     return float(np.exp(minimize_scalar(loss, bounds=(-edge, edge), method="bounded").x))
@@ -147,8 +147,3 @@ def _platt(scores: Values, truth: Values) -> list[float]:
 
 def _second(probabilities: Values) -> Values:
     return np.asarray(np.clip(probabilities[:, 1], TINY, 1 - TINY))
-
-
-def _softmax(logits: Values) -> Values:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

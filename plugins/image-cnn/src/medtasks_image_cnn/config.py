@@ -28,7 +28,8 @@ class TrainingConfig(Config):
     balanced: bool = True
     """Weigh classes so that each counts the same, however rare."""
     patience: int = Field(10, ge=1)
-    """Stop when the validation log-loss has not improved for this many epochs, and take the best ones' weights."""
+    """Stop when the validation log-loss has not improved for this many epochs, and take the best ones' weights;
+    training that comes to its end keeps the last ones, at which the learning rate has come to rest."""
     precision: Literal["auto", "float32", "mixed"] = "auto"
     """`mixed` computes in bfloat16 where that is safe; `auto` does so on a GPU."""
 

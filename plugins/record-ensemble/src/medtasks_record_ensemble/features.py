@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases import Field, RecordEncoder, Records
-from medtasks.stored import Arrays, Codes, Values, refuse, require, take
+from medtasks.cases.records import fields_of
+from medtasks.stored import Arrays, Codes, Values, require, take
 
 SEEN = 5
 """A number's value gets a column of its own if at least so many training cases have it: a coefficient for
@@ -89,10 +89,7 @@ class Features:
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the fields as plain JSON."""
-        return [
-            {"name": field.name, "type": field.type, "categories": list(field.categories), "open": field.open}
-            for field in self.encoder.fields
-        ]
+        return [asdict(field) for field in self.encoder.fields]
 
     @classmethod
     def from_arrays(cls, fields: Any, arrays: Arrays) -> Self:
@@ -103,7 +100,7 @@ class Features:
         BundleError
             If they do not fit each other.
         """
-        known = _fields(fields)
+        known = fields_of({"fields": fields})
         learnt = {
             "median": take(arrays, "median", 1),
             "scale": take(arrays, "scale", 1),
@@ -146,23 +143,4 @@ def _levels(records: Records, field: Field, most: int) -> list[float]:
     if not 2 < len(values) <= most:
         return []
     found: list[float] = values[counts >= SEEN].tolist()
-    return found
-
-
-def _fields(stored: Any) -> Sequence[Field]:
-    try:
-        found = [
-            Field(
-                str(item["name"]),
-                str(item["type"]),
-                tuple(map(str, item["categories"])),
-                bool(item["open"]),
-                str(item.get("unit", "")),
-            )
-            for item in stored
-        ]
-    except (TypeError, KeyError):
-        refuse("its fields cannot be read")
-    known = ("number", "boolean", "category")
-    require(all(field.type in known for field in found), "a field has no known type")
     return found

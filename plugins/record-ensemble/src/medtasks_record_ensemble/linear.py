@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from medtasks.stored import Arrays, Codes, Values, require, take
 
@@ -67,7 +68,7 @@ class Linear:
 
     def predict(self, features: Values) -> Values:
         """Return class probabilities (n, classes)."""
-        return softmax(self.scores(features))
+        return np.asarray(softmax(self.scores(features), axis=1))
 
     def explain(self, features: Values, target: int, owners: Codes, fields: int) -> Values:
         """Return (n, fields): probability of ``target`` less `base`, shared out among the fields."""
@@ -82,7 +83,7 @@ class Linear:
 
     def base(self, target: int) -> float:
         """Return the probability of ``target`` for the mean training case."""
-        return float(softmax(self.bias[None])[0, target])
+        return float(softmax(self.bias)[target])
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to store."""
@@ -94,13 +95,6 @@ class Linear:
         model = cls(take(arrays, "coef", 2), take(arrays, "bias", 1))
         require(model.coef.shape == (classes, columns) and len(model.bias) == classes, "its coefficients do not fit")
         return model
-
-
-def softmax(scores: Values) -> Values:
-    """Turn scores (..., classes) into probabilities."""
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    found: Values = powers / powers.sum(axis=-1, keepdims=True)
-    return found
 
 
 def shared(start: Values, parts: Values, target: int) -> Values:
@@ -125,13 +119,13 @@ def shared(start: Values, parts: Values, target: int) -> Values:
     knots, weights = np.polynomial.legendre.leggauss(STEPS)
     gradient = np.zeros_like(way)
     for knot, weight in zip((knots + 1) / 2, weights / 2, strict=True):
-        chances = softmax(start + knot * way)
+        chances = softmax(start + knot * way, axis=1)
         own = chances[:, target, None]
         slope = -own * chances
         slope[:, target] += own[:, 0]
         gradient += weight * slope
     found: Values = (parts * gradient[:, None, :]).sum(axis=2)
-    change = softmax(start + way)[:, target] - softmax(start[None])[0, target]
+    change = softmax(start + way, axis=1)[:, target] - softmax(start)[target]
     size = np.abs(found)
     total = size.sum(axis=1, keepdims=True)
     rest = (change - found.sum(axis=1))[:, None]

@@ -8,9 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from medtasks.stored import Arrays, Codes, Values, require, take
-from medtasks_record_ensemble.linear import shared, softmax
+from medtasks_record_ensemble.linear import shared
 
 CELLS = 400_000
 """Rows times trees that are walked at once: their working arrays stay within a few tens of MB."""
@@ -244,7 +245,7 @@ class Boosted:
 
     def predict(self, features: Values) -> Values:
         """Return class probabilities (n, classes)."""
-        return softmax(self.scores(features))
+        return np.asarray(softmax(self.scores(features), axis=1))
 
     def explain(self, features: Values, target: int, owners: Codes, fields: int) -> Values:
         """Return (n, fields): probability of ``target`` less `base`.
@@ -261,7 +262,7 @@ class Boosted:
 
     def base(self, target: int) -> float:
         """Return the probability of ``target`` that the roots' mean scores give."""
-        return float(softmax(self._root()[None])[0, target])
+        return float(softmax(self._root())[target])
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to store."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medtasks.cases import Molecules
 from medtasks.cases.fingerprints import count_substructures
-from medtasks.cases.molecules import Molecules
 from medtasks.cases.tables import read_table
 from medtasks.errors import DataError
 
