@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ Groups = npt.NDArray[Any]
 CLUSTER_SIMILARITY = 0.6
 """Molecules at least this similar (Tanimoto, Morgan counts, radius 2) to a cluster's centre belong to it."""
 MOST_CLUSTERED = 20_000
-"""Butina's clustering compares all pairs: above this it would take hours."""
+"""Butina's clustering compares all pairs: above this it would take hours, and more than 1.5 GiB."""
 
 _FIGURES = r"^(?P<first>\d{1,2})(?P<mark>[./-])(?P<second>\d{1,2})(?P=mark)(?P<year>\d{4}|\d{2})(?P<time>[ T].*)?$"
 """Dates of day, month and year, or month, day and year, in figures alone."""
@@ -121,9 +120,10 @@ def _clusters(molecules: Molecules) -> Groups:
         )
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2)
     prints = [generator.GetSparseCountFingerprint(mol) for mol in molecules.mols()]
-    distances = array("f")  # four bytes a pair, of which there may be 200 million
+    distances = np.zeros((len(prints), len(prints)), dtype=np.float32)  # at the most 1.5 GiB
     for i in range(1, len(prints)):
-        distances.extend(1 - value for value in DataStructs.BulkTanimotoSimilarity(prints[i], prints[:i]))
+        distances[i, :i] = 1 - np.asarray(DataStructs.BulkTanimotoSimilarity(prints[i], prints[:i]))
+        distances[:i, i] = distances[i, :i]
     found = Butina.ClusterData(distances, len(prints), 1 - CLUSTER_SIMILARITY + 1e-6, isDistData=True, reordering=True)
     out = np.zeros(len(prints), dtype=object)
     for number, members in enumerate(found):
