@@ -22,7 +22,7 @@ from medtasks.evaluation.calibrators import Calibrator
 from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold, official
 from medtasks.model import Context
 from medtasks.report.blocks import Section
-from medtasks.task import Decision, Evaluation, Judged, Outputs, Quantity, Task
+from medtasks.task import Decision, Evaluation, Judged, Outputs, Quantity, Task, check_numbers
 from medtasks.words import plural
 
 LEAST = 20
@@ -123,12 +123,7 @@ class Activity(Task):
 
     def check(self, raw: npt.NDArray[Any], outputs: Outputs, n: int) -> None:
         """Check that predictions are (n, targets), finite, and probabilities within [0, 1]."""
-        if not isinstance(raw, np.ndarray) or raw.dtype.kind not in "fiub":
-            raise ValueError(f"predict returned a {type(raw).__name__}, not a numpy array of numbers")
-        if raw.shape != (n, len(outputs.names)):
-            raise ValueError(f"predict returned {np.shape(raw)}, not (molecules, targets) = {(n, len(outputs.names))}")
-        if not np.isfinite(raw).all():
-            raise ValueError("predict returned values that are not finite")
+        check_numbers(raw, [(n, len(outputs.names))], "predictions of (molecules, targets)")
         binary = raw[:, [kind == "binary" for kind in outputs.kinds]]
         if binary.size and (binary.min() < 0 or binary.max() > 1):
             raise ValueError("predict returned probabilities of being active outside of 0 to 1")

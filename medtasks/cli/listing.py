@@ -115,6 +115,7 @@ def _fields(schema: Any) -> list[dict[str, Any]]:
             "name": name,
             "type": _type(field.annotation),
             "default": described.get(name, {}).get("default"),
+            **({"required": True} if field.is_required() else {}),
             "description": " ".join((field.description or "").split()),
         }
         for name, field in schema.model_fields.items()
@@ -154,4 +155,5 @@ def _detail(about: dict[str, Any], table: str, prefix: str, as_json: bool) -> No
     typer.echo(f"\n{table}:" if about[table] else f"\nno {table}")
     for field in about[table]:
         name = field["name"].replace("_", "-") if prefix == "--" else field["name"]
-        typer.echo(f"  {prefix}{name}  ({field['type']}, default {field['default']})\n      {field['description']}")
+        given = "to be given" if field.get("required") else f"default {field['default']}"
+        typer.echo(f"  {prefix}{name}  ({field['type']}, {given})\n      {field['description']}")

@@ -22,7 +22,7 @@ from medtasks.evaluation.calibrators import Calibrator
 from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold, official
 from medtasks.model import Context
 from medtasks.report.blocks import Section
-from medtasks.task import Decision, Evaluation, Judged, Outputs, Quantity, Task
+from medtasks.task import Decision, Evaluation, Judged, Outputs, Quantity, Task, check_numbers
 from medtasks.trust import held, means
 
 SMALL = 1000
@@ -103,13 +103,7 @@ class Diagnosis(Task):
 
     def check(self, raw: npt.NDArray[Any], outputs: Outputs, n: int) -> None:
         """Check that probabilities are (n, classes), finite, within [0, 1] and sum to one."""
-        wanted = (n, len(outputs.classes))
-        if not isinstance(raw, np.ndarray) or raw.dtype.kind not in "fiub":
-            raise ValueError(f"predict returned a {type(raw).__name__}, not a numpy array of numbers")
-        if raw.shape != wanted:
-            raise ValueError(f"predict returned {np.shape(raw)}, not probabilities of the shape {wanted}")
-        if not np.isfinite(raw).all():
-            raise ValueError("predict returned values that are not finite")
+        check_numbers(raw, [(n, len(outputs.classes))], "probabilities of (cases, classes)")
         # 1e-3 leaves room for half precision on a GPU
         if n and (raw.min() < -1e-3 or np.abs(raw.sum(axis=1) - 1).max() > 1e-3):
             raise ValueError("predict returned rows that are no probabilities: they must sum to 1")

@@ -22,7 +22,8 @@ ALONE = 3
 def well_shaped(bench: Bench) -> None:
     """Answers are finite numbers of the shape that the task fixes; probabilities sum to one.
 
-    To mend: compare what `predict` returns with the shape told in the documentation of the task's class.
+    To mend: return one row per case, and in it a number for each class or target in the order of `train.classes` or
+    `train.names`: probabilities of classes (not labels) that sum to 1, no NaN. The class of the task tells more.
     """
     _check(bench, bench.raw, len(bench.test))
 

@@ -14,9 +14,9 @@ from medtasks.errors import DataError
 from medtasks.evaluation.bootstrap import Weights, resample
 from medtasks.evaluation.conformal import quantile
 from medtasks.report.blocks import Section
-from medtasks.task import Decision, Evaluation, Judged, Outputs
+from medtasks.task import Decision, Evaluation, Judged, Outputs, check_numbers
 from medtasks.treatment.effects import INSUFFICIENT, RECOMMEND
-from medtasks.treatment.questions import LEAST, Question, check_numbers
+from medtasks.treatment.questions import LEAST, Question
 from medtasks.trust import UNKNOWN, group_of
 
 Values = npt.NDArray[np.float64]

@@ -115,22 +115,6 @@ class Question(ABC):
         return 1 if dataset.split is not None or len(dataset) >= self.small else self.folds
 
 
-def check_numbers(raw: npt.NDArray[Any], shapes: Sequence[tuple[int, ...]], meaning: str) -> None:
-    """Refuse what is no array of finite numbers of one of the shapes.
-
-    Raises
-    ------
-    ValueError
-        Saying how it differs.
-    """
-    if not isinstance(raw, np.ndarray) or raw.dtype.kind not in "fiub":
-        raise ValueError(f"predict returned a {type(raw).__name__}, not a numpy array of numbers")
-    if raw.shape not in shapes:
-        raise ValueError(f"predict returned {raw.shape}, not {meaning}: {' or '.join(map(str, shapes))}")
-    if not np.isfinite(raw).all():
-        raise ValueError("predict returned values that are not finite")
-
-
 def pair_column(names: tuple[str, ...], a: int, b: int) -> str:
     """Name the column with the effect of one arm minus another.
 

@@ -14,10 +14,10 @@ from medtasks.dataset import Dataset
 from medtasks.errors import DataError
 from medtasks.evaluation.bootstrap import Weights, resample
 from medtasks.report.blocks import Section
-from medtasks.task import Decision, Evaluation, Judged, Outputs
+from medtasks.task import Decision, Evaluation, Judged, Outputs, check_numbers
 from medtasks.treatment import selection
 from medtasks.treatment.effects import ABSTAIN, RECOMMEND
-from medtasks.treatment.questions import LEAST, Question, check_numbers
+from medtasks.treatment.questions import LEAST, Question
 from medtasks.treatment.safety import SEPARATOR, Knowledge, allergens, read_knowledge
 from medtasks.words import joined, parted
 

@@ -196,7 +196,7 @@ def test_data_that_cannot_carry_a_comparison_are_refused(
         (np.zeros((4, 3)), "not the expected outcome"),
         (np.full((4, 2), np.nan), "not finite"),
         (np.tile(np.array([[1.0, -1, 0], [1, 0, 1]]), (4, 1, 1)), "negative variance"),
-        ([1, 2], "not a numpy array"),
+        ([1, 2], "a list, not the expected outcome"),
     ],
 )
 def test_a_model_that_breaks_the_contract_is_told(raw: Any, message: str) -> None:
