@@ -36,7 +36,7 @@ MEANINGS = {
 
 def section(judged: Judged, quantities: Sequence[Quantity], level: float) -> list[Section]:
     """Write the section; none where answers carry neither domain nor sets."""
-    blocks: list[Block] = _calibration(judged, quantities)
+    blocks: list[Block] = _calibration(judged)
     if quantities and _measured(judged, quantities[0]):
         blocks += _promises(judged, quantities, level)
     if judged.validity is not None:
@@ -48,7 +48,7 @@ def section(judged: Judged, quantities: Sequence[Quantity], level: float) -> lis
     return [Section("How far to trust it", blocks)] if blocks else []
 
 
-def _calibration(judged: Judged, quantities: Sequence[Quantity]) -> list[Block]:
+def _calibration(judged: Judged) -> list[Block]:
     found = judged.decision.get("calibration")
     if not found:
         return []

@@ -223,15 +223,13 @@ def names_of(table: pd.DataFrame, column: str | None, start: int = 0) -> list[st
     ]
 
 
-def read_structures(
-    values: Iterable[Any], standard: Standard, tick: Callable[[int], None] | None = None
-) -> list[bytes | str]:
+def read_structures(values: Iterable[Any], standard: Standard) -> list[bytes | str]:
     """Read structures (SMILES or RDKit molecules): the binary form of each, or why it cannot be used."""
-    found = _read(values, standard, tick)
+    found = _read(values, standard)
     return [item if isinstance(item, str) else item.ToBinary() for item in found]
 
 
-def _read(values: Iterable[Any], standard: Standard, tick: Callable[[int], None] | None) -> Iterator[Mol | str]:
+def _read(values: Iterable[Any], standard: Standard, tick: Callable[[int], None] | None = None) -> Iterator[Mol | str]:
     """Yield each structure's molecule, or why it cannot be used."""
     with quiet():
         for row, value in enumerate(values):

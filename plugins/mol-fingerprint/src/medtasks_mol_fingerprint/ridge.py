@@ -98,7 +98,7 @@ def fit(
     middle = float(y.mean())
     known = np.flatnonzero(own >= 0)
     some = known if len(known) <= CHOSEN_ON else np.sort(rng.choice(known, CHOSEN_ON, replace=False))
-    mixture, penalty, left_out = _choose(square, own[some], y[some] - middle, binary=binary)
+    mixture, penalty, left_out = _choose(square, own[some], y[some] - middle)
     whole, inner = mixed(kernels, mixture), mixed(square, mixture)
     weights, left = _solve(whole, inner, own, y - middle, penalty, leave_out=leave_out or bool(bounds.any()))
     for _ in range(PASSES if bounds.any() else 0):
@@ -111,7 +111,7 @@ def fit(
     return Ridge(mixture, weights, middle, slope, shift), np.asarray(expit(slope * (left + middle) + shift))
 
 
-def _choose(square: Mapping[str, Kernel], rows: Rows, y: Values, *, binary: bool) -> tuple[str, float, Values]:
+def _choose(square: Mapping[str, Kernel], rows: Rows, y: Values) -> tuple[str, float, Values]:
     """Return mixture and penalty with the lowest leave-one-out error, and the left-out predictions."""
     best = (np.inf, "all", PENALTIES[2], np.zeros(len(y)))
     for mixture in MIXTURES:

@@ -27,8 +27,6 @@ HYBRIDISATIONS = 8
 """RDKit's: unspecified, s, sp, sp2, sp3, sp2d, sp3d, sp3d2; whatever else counts as unspecified."""
 ORDERS = (1, 2, 3, 12)
 """RDKit's numbers of the single, double, triple and aromatic bond; dative and the like count as other."""
-STEREO = 6
-"""RDKit's numbers of bond stereo: none, any, Z, E, cis, trans; cis and trans, which name neighbours, count as any."""
 
 
 @dataclass(frozen=True)
