@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from medtasks.cases import Cases, Schema, Source
 from medtasks.cases.base import Reading
 from medtasks.cases.describing import Describer
 from medtasks.errors import PluginError, UsageError, suggest
-from medtasks.guarding import aside
+from medtasks.guarding import calling
 from medtasks.model import Context, Model
 from medtasks.occlusion import Score, occlude
 from medtasks.task import Decision, Outputs, Task
@@ -74,6 +75,9 @@ class Predictor:
         )
         return f"<Predictor {self.model_id} ({self.task.name}): {what}>"
 
+    def _calling(self) -> AbstractContextManager[None]:
+        return calling(f"the model {self.model_id}", type(self.model))
+
     def scores(self, cases: Cases, *, context: Context | None = None) -> npt.NDArray[Any]:
         """Return the model's own numbers for valid cases, checked against the task's contract.
 
@@ -82,7 +86,7 @@ class Predictor:
         PluginError
             If the model breaks the contract.
         """
-        with aside():
+        with self._calling():
             raw = self.model.predict(cases, context=context or Context())
         return self.checked(raw, len(cases))
 
@@ -106,7 +110,7 @@ class Predictor:
         answers = self.task.answer(raw, self.outputs, self.decision, cases)
         if self.trust is None:
             return answers
-        with aside():
+        with self._calling():
             placed = self.trust.place(self.model, cases, context or Context())
         answers = pd.concat([answers, placed], axis=1)
         quantities = self.task.quantities(self.outputs)
@@ -178,7 +182,7 @@ class Predictor:
             rows = np.flatnonzero(targets == target)
             some, settled = cases.take(rows), context or Context()
             if self.model.explains():
-                with aside():
+                with self._calling():
                     values = self.model.explain(some, int(target), context=settled)
             else:
                 values = occlude(self.score_of(int(target), settled), some, self.describer)
