@@ -98,9 +98,11 @@ class Domain:
 
     def distances(self, features: Values) -> tuple[Values, Values]:
         """Return (n,) distances to the nearest centre and (n,) sizes of what the components leave out."""
+        from scipy.spatial.distance import cdist
+
         whole = (features - self.mean) / self.spread
         places = whole @ self.axes
-        near = np.sqrt(((places[:, None] - self.centres) ** 2).sum(axis=2).min(axis=1, initial=np.inf))
+        near = cdist(places, self.centres).min(axis=1, initial=np.inf)
         back = self.axes / np.maximum((self.axes**2).sum(axis=0), 1e-12)
         return near, np.linalg.norm(whole - places @ back.T, axis=1)
 

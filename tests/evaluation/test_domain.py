@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -51,6 +52,21 @@ def test_a_scale_has_its_middle_and_its_upper_end() -> None:
 def test_constant_features_are_no_fault() -> None:
     domain = Domain.fit(np.ones((60, 3)), np.ones((20, 3)))
     assert (verdict(domain(np.ones((5, 3)))) == "in").all()
+
+
+def test_distances_of_many_cases_need_little_memory() -> None:
+    rng = np.random.default_rng(0)
+    domain = Domain.fit(rng.normal(size=(1000, 64)), rng.normal(size=(200, 64)))
+    many = rng.normal(size=(5000, 64))
+    tracemalloc.start()
+    near, left = domain.distances(many)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * many.nbytes  # what each centre's differences took was 50 times as much
+    places = (many[:3] - domain.mean) / domain.spread @ domain.axes
+    wanted = [np.linalg.norm(place - domain.centres, axis=1).min() for place in places]
+    assert near[:3] == pytest.approx(wanted)
+    assert len(left) == 5000
 
 
 def test_a_shift_is_told_from_none() -> None:
