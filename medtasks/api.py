@@ -225,7 +225,7 @@ def evaluate(
         predictor.decision,
         baseline,
         _explainer(predictor, dataset.cases, context),
-        validity=_drift(predictor, answers),
+        validity=_drift(predictor, answers, dataset),
         subgroups=tuple(subgroups.measure(task, dataset, answers, chosen, seed)),
     )
     found = overlap.find(task, predictor.trust, judged, floor, seed)
@@ -338,10 +338,10 @@ def datasets() -> list[registry.Entry]:
     return registry.entries("dataset")
 
 
-def _drift(predictor: Predictor, answers: pd.DataFrame) -> Validity | None:
+def _drift(predictor: Predictor, answers: pd.DataFrame, data: Dataset) -> Validity | None:
     if predictor.trust is None or predictor.trust.scale is None:
         return None
-    return drifted(answers["distance"].to_numpy(dtype=np.float64), predictor.trust.scale.count)
+    return drifted(answers["distance"].to_numpy(dtype=np.float64), predictor.trust.scale.count, data.groups)
 
 
 def _refuse_settled(task: Task, trained: Any, chosen: Any) -> None:
