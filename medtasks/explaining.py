@@ -52,6 +52,7 @@ def write(
         ``report``, ``values`` (None where nothing was explained), ``explained``, ``invalid``, ``faithfulness`` (see
         `medtasks.occlusion.faithfulness`; None where it could not be tested) as the CLI prints them.
     """
+    out = out.expanduser()
     bundle.check_target(out, FILES)
     context = Context(device=device, progress=progress or Progress())
     drawn: list[Figure | Picture] = []

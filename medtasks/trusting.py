@@ -64,7 +64,10 @@ def told(validity: Validity) -> str:
     """Say in a sentence or two whether a promise made on validation cases holds on those judged."""
     where = f" of the class {validity.where}" if validity.where else ""
     if validity.status == UNTESTED:
-        return "Whether the cases judged are like those calibrated on was not tested: there are too few of one, or of their patients."
+        return (
+            "Whether the cases judged are like those calibrated on was not tested: there are too few of one of them, "
+            "or of their patients."
+        )
     if validity.auroc is None:
         share = "far more" if validity.status == SHIFTED else "no more"
         return (
