@@ -229,6 +229,7 @@ def evaluate(
         _explainer(predictor, dataset.cases, context),
         validity=_drift(predictor, answers, dataset),
         subgroups=tuple(subgroups.measure(task, dataset, answers, chosen, seed)),
+        lower_is_better=task.lower_is_better,
     )
     found = overlap.find(task, predictor.trust, judged, floor, seed)
     summary = {

@@ -109,6 +109,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             validity,
             tuple(subgroups.measure(task, answered.data, answered.answers, prepared.options, settings.seed)),
             again,
+            task.lower_is_better,
         )
         summary = record.summary(prepared, folder, judged, predictor.facts, seconds)
         record.write(folder, prepared, predictor, answered, judged, summary, context)

@@ -18,6 +18,7 @@ from medtasks.cases import Cases, Reading, Schema, Source
 from medtasks.dataset import Dataset
 from medtasks.defaults import check_defaults
 from medtasks.errors import DataError, PluginError, UsageError, suggest
+from medtasks.evaluation import metrics, regression
 from medtasks.evaluation.bootstrap import Measure, Resampled
 from medtasks.evaluation.calibration import parse_rule
 from medtasks.evaluation.shift import Validity
@@ -28,6 +29,13 @@ from medtasks.report.blocks import Section
 Decision = dict[str, Any]
 """What turns a model's numbers into a decision, as plain JSON (a threshold and the rule that chose it)."""
 
+
+LOWER_IS_BETTER = metrics.LOWER_IS_BETTER | regression.LOWER_IS_BETTER | {
+    "pehe", "interval_width", "set_size", "ddi_rate", "ddi_rate_per_patient",
+    # not measured here: names that the field has for errors, for tasks of plugins
+    "mse", "medae", "mape", "smape", "msle", "rmsle", "max_error", "crps", "nll", "hinge_loss", "hamming_loss", "eer",
+}  # fmt: skip
+"""Measures of which less is better, as far as their names are known; see `Task.lower_is_better`."""
 
 _SHOWN = 4
 """Measures in an evaluation's `repr`."""
@@ -145,7 +153,8 @@ class Judged:
     (None where the model cannot), ``learnt`` says for each model that answered which rows of ``data`` those are and
     what it was made from (empty where that is not at hand), ``validity`` whether ``data`` are like the cases that sets
     and intervals were calibrated on, ``subgroups`` the measures of each (`medtasks.subgroups.Subgroup`), ``repeated``
-    those of repeated cross-validation (`medtasks.repeated.Repeated`).
+    those of repeated cross-validation (`medtasks.repeated.Repeated`), ``lower_is_better`` those measures of the task of
+    which less is better.
     """
 
     data: Dataset
@@ -158,6 +167,7 @@ class Judged:
     validity: Validity | None = None
     subgroups: tuple[Any, ...] = ()
     repeated: tuple[Any, ...] = ()
+    lower_is_better: frozenset[str] = LOWER_IS_BETTER
 
 
 class Task(ABC):
@@ -171,6 +181,9 @@ class Task(ABC):
     summary: ClassVar[str]
     primary: ClassVar[str]
     """The measure that a result is summed up by; see `headline`."""
+    lower_is_better: ClassVar[frozenset[str]] = LOWER_IS_BETTER
+    """The measures of which less is better: those of errors and losses under their usual names. A task with others adds
+    them, as in ``Task.lower_is_better | {"time_to_diagnosis"}``; of all that are not named more is better."""
     cases: ClassVar[tuple[type[Cases], ...]]
     """The kinds of cases it takes."""
     defaults: ClassVar[Mapping[str, str]]
