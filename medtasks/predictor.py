@@ -166,12 +166,28 @@ class Predictor:
         PluginError
             If neither the model nor the core can explain cases of this kind.
         """
+        code = self.code_of(target)
+        for reading in self._readings(source):
+            if reading.cases is not None:
+                yield from self._explain(reading.cases, code, context or Context())
+
+    def code_of(self, target: str | None) -> int | None:
+        """Return the number of a class or target that is to be explained; None where none is named.
+
+        Raises
+        ------
+        UsageError
+            If there is no such class or target.
+        """
         names = self.outputs.classes or self.outputs.names
         if target is not None and target not in names:
             raise UsageError(f"no class or target is called {target!r}", hint=suggest(target, names))
-        for reading in self._readings(source):
-            if reading.cases is not None:
-                yield from self._explain(reading.cases, target, context or Context())
+        return None if target is None else names.index(target)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of what explanations have a value for, where these have names: fields."""
+        return tuple(item["name"] for item in self.schema.get("fields", ()))
 
     def explain_rows(
         self, cases: Cases, targets: npt.NDArray[np.int64], *, context: Context | None = None
@@ -219,17 +235,16 @@ class Predictor:
         """What describes cases without the model, where it was learnt."""
         return None if self.trust is None else self.trust.describer
 
-    def _explain(self, cases: Cases, target: str | None, context: Context) -> Iterator[Explanation]:
+    def _explain(self, cases: Cases, code: int | None, context: Context) -> Iterator[Explanation]:
         names = self.outputs.classes or self.outputs.names
-        if target is not None:
-            targets = np.full(len(cases), names.index(target))
+        if code is not None:
+            targets = np.full(len(cases), code)
         else:
             targets = self.task.explained(self.answer(cases, context=context), self.outputs)
         values = self.explain_rows(cases, targets, context=context)
-        parts = tuple(item["name"] for item in self.schema.get("fields", ()))
-        for code in np.unique(targets):
-            rows = np.flatnonzero(targets == code)
-            yield Explanation(tuple(cases.ids[rows]), names[code], tuple(values[rows]), parts)
+        for target in np.unique(targets):
+            rows = np.flatnonzero(targets == target)
+            yield Explanation(tuple(cases.ids[rows]), names[target], tuple(values[rows]), self.parts)
 
     def _readings(self, source: Source | Cases) -> Iterator[Reading[Any]]:
         if not isinstance(source, Cases):
