@@ -105,7 +105,8 @@ class Trust:
 
         Where the options name a field ``within``, each of its groups is calibrated by itself (Mondrian conformal
         prediction; Vovk, Gammerman & Shafer 2005, doi:10.1007/b106715, ch. 4), and all together for cases of groups
-        that have too few to be, or that are met later. Of a group with too few not even the name is kept.
+        that have too few to be, or that are met later, and for cases whose group is not known: these are of any group,
+        and none by themselves. Of a group with too few not even the name is kept.
         """
         within = getattr(options, "within", None) if quantities else None
         groups, reaches = group_of(data.cases, within), {}
@@ -118,7 +119,7 @@ class Trust:
                 if len(rows := np.flatnonzero(known & (groups == name)))
             }
             if within is not None and known.any():
-                found = {name: one for name, one in found.items() if _enough(one)}
+                found = {name: one for name, one in found.items() if name != UNKNOWN and _enough(one)}
                 found[POOLED] = self._reach(quantity, said[known], truth[known], _distance(answers)[known], options)
             reaches[quantity.name] = found
         return replace(self, reaches=reaches, within=within)
@@ -170,6 +171,7 @@ class Trust:
             found = self.reaches[quantity.name]
             own = np.isin(groups, [*found])
             if self.within is not None:
+                own &= groups != UNKNOWN  # which bundles of before calibrated as a group
                 table["group"] = groups
                 table[calibrated_column(quantity, quantities)] = np.where(own, GROUP, ALL_CASES).astype(object)
             keys = np.where(own, groups, POOLED)
