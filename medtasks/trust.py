@@ -199,6 +199,11 @@ class Trust:
         found = [validity(pair[0][name], pair[1][name], classes, old.classes, context.seed, groups) for name in pair[0]]
         return max(found, key=lambda one: (one.status == "shifted", one.auroc or 0.0))
 
+    @property
+    def structures(self) -> int:
+        """The number of training molecules whose structures are kept, to name the nearest."""
+        return 0 if self.known is None else len(self.known.names)
+
     def as_json(self) -> dict[str, Any]:
         """Return what is no array; `read` takes both back."""
         scale = None if self.scale is None else [self.scale.middle, self.scale.upper, self.scale.count]

@@ -15,6 +15,7 @@ from medtasks.report import figures
 from medtasks.report.blocks import Block, Figure, Row, Section, Table, Text
 from medtasks.task import Judged, Quantity
 from medtasks.trust import ABSTAIN, calibrated_column, held, largest_first
+from medtasks.words import plural
 
 Values = npt.NDArray[np.float64]
 SHOWN = 6
@@ -87,6 +88,11 @@ def told(validity: Validity) -> str:
         f"Validity: exchangeable. No classifier that was tried tells the cases judged from those calibrated on {area}. "
         "For cases from elsewhere nothing is promised."
     )
+
+
+def kept_structures(count: int) -> str:
+    """Say that a bundle holds structures, and how it would not."""
+    return f"SMILES of {plural(count, 'training molecule')}, to name the nearest (--name-nearest no leaves them out)"
 
 
 def _measured(judged: Judged, quantity: Quantity) -> bool:
