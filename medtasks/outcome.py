@@ -6,8 +6,9 @@ import numpy as np
 
 from medtasks.evaluation import metrics
 from medtasks.evaluation.bootstrap import Measure, decimals
+from medtasks.evaluation.directions import LOWER_IS_BETTER
 from medtasks.report.blocks import Block, Table, Text
-from medtasks.task import LOWER_IS_BETTER, Judged
+from medtasks.task import Judged
 
 MEANING = {
     "auroc": "a case of the class ranks above one without it",

@@ -18,9 +18,9 @@ from medtasks.cases import Cases, Reading, Schema, Source
 from medtasks.dataset import Dataset
 from medtasks.defaults import check_defaults
 from medtasks.errors import DataError, PluginError, UsageError, suggest
-from medtasks.evaluation import metrics, regression
 from medtasks.evaluation.bootstrap import Measure, Resampled
 from medtasks.evaluation.calibration import parse_rule
+from medtasks.evaluation.directions import LOWER_IS_BETTER
 from medtasks.evaluation.shift import Validity
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.model import Config, Context
@@ -28,14 +28,6 @@ from medtasks.report.blocks import Section
 
 Decision = dict[str, Any]
 """What turns a model's numbers into a decision, as plain JSON (a threshold and the rule that chose it)."""
-
-
-LOWER_IS_BETTER = metrics.LOWER_IS_BETTER | regression.LOWER_IS_BETTER | {
-    "pehe", "interval_width", "set_size", "ddi_rate", "ddi_rate_per_patient",
-    # not measured here: names that the field has for errors, for tasks of plugins
-    "mse", "medae", "mape", "smape", "msle", "rmsle", "max_error", "crps", "nll", "hinge_loss", "hamming_loss", "eer",
-}  # fmt: skip
-"""Measures of which less is better, as far as their names are known; see `Task.lower_is_better`."""
 
 _SHOWN = 4
 """Measures in an evaluation's `repr`."""
@@ -153,8 +145,7 @@ class Judged:
     (None where the model cannot), ``learnt`` says for each model that answered which rows of ``data`` those are and
     what it was made from (empty where that is not at hand), ``validity`` whether ``data`` are like the cases that sets
     and intervals were calibrated on, ``subgroups`` the measures of each (`medtasks.subgroups.Subgroup`), ``repeated``
-    those of repeated cross-validation (`medtasks.repeated.Repeated`), ``lower_is_better`` those measures of the task of
-    which less is better.
+    those of repeated cross-validation (`medtasks.repeated.Repeated`), ``lower_is_better`` is the task's own.
     """
 
     data: Dataset

@@ -12,7 +12,6 @@ from medtasks.evaluation.bootstrap import Weights
 Values = npt.NDArray[np.float64]
 Censoring = npt.NDArray[np.integer[Any]]
 ORDER = ("rmse", "mae", "r2", "spearman", "kendall")
-LOWER_IS_BETTER = frozenset({"rmse", "mae", "rmse_cliff"})
 MOST_PAIRED = 2000
 """Rows up to which Kendall's tau is computed: it takes all pairs, times the replicates of the bootstrap."""
 
