@@ -21,6 +21,7 @@ from medtasks.model import Context, Progress, check_device, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
 from medtasks.preparing import name_of, prepare, read
+from medtasks.report import html
 from medtasks.rerunning import rerun as rerun  # likewise
 from medtasks.settings import resolve
 from medtasks.task import Evaluation, Judged, Task, load_task
@@ -206,8 +207,9 @@ def evaluate(
         If the data cannot be read, or hold classes that the model does not know.
     """
     start = time.time()
-    if out is not None:
-        bundle.check_target(Path(out), _EVALUATION)
+    folder = None if out is None else Path(out).expanduser()
+    if folder is not None:
+        bundle.check_target(folder, _EVALUATION)
     place = None if isinstance(predictor, Predictor) else str(predictor)
     predictor = _loaded(predictor, device)
     task = predictor.task
@@ -229,8 +231,9 @@ def evaluate(
         predictor.decision,
         baseline,
         _explainer(predictor, dataset.cases, context),
-        validity=_drift(predictor, answers),
+        validity=_drift(predictor, answers, dataset),
         subgroups=tuple(subgroups.measure(task, dataset, answers, chosen, seed)),
+        lower_is_better=task.lower_is_better,
     )
     found = overlap.find(task, predictor.trust, judged, floor, seed)
     summary = {
@@ -247,8 +250,8 @@ def evaluate(
         "seconds": round(time.time() - start, 1),
         "seed": seed,
     }
-    if out is not None:
-        summary["report"] = str(_write(Path(out), predictor, judged, found, summary))
+    if folder is not None:
+        summary["report"] = str(_write(folder, predictor, judged, found, summary))
     return Evaluated(evaluation, baseline, answers, summary)
 
 
@@ -288,7 +291,9 @@ def audit(
     Raises
     ------
     DataError
-        If the data cannot be read, or ``out`` is a folder.
+        If the data cannot be read.
+    UsageError
+        If ``out`` is a folder, or a file that is no HTML, such as the data themselves.
 
     Examples
     --------
@@ -298,8 +303,9 @@ def audit(
     start = time.time()
     asked = load_task(task)
     chosen = checked(asked.Options, options, f"option of {asked.name}")
-    if out is not None and Path(out).is_dir():
-        raise DataError(f"{str(out)!r} is a folder", hint="name a file, as in -o audit.html")
+    place = None if out is None else Path(out).expanduser()
+    if place is not None:
+        html.check_target(place)
     dataset = read(asked, data, chosen, seed=seed, progress=progress)
     asked.check_options(chosen, data, dataset)
     found = [*auditing.audit(dataset, seed=seed), *auditing.lost(data, chosen)]
@@ -316,14 +322,14 @@ def audit(
         "n": len(dataset),
         "counts": auditing.counted(findings),
         "findings": [one.as_json() for one in findings],
-        "report": None if out is None else str(out),
+        "report": None if place is None else str(place),
         "seconds": round(time.time() - start, 1),
         "seed": seed,
     }
-    if out is not None:
+    if place is not None:
         name = dataset.origin.title or Path(dataset.origin.source).name or dataset.origin.source
         text = auditing.page(asked.title, name, findings, f"Made by medtasks {registry.version()}.")
-        Path(out).write_text(text, encoding="utf-8")
+        html.write(place, text)
     return Audit(findings, summary)
 
 
@@ -342,10 +348,10 @@ def datasets() -> list[registry.Entry]:
     return registry.entries("dataset")
 
 
-def _drift(predictor: Predictor, answers: pd.DataFrame) -> Validity | None:
+def _drift(predictor: Predictor, answers: pd.DataFrame, data: Dataset) -> Validity | None:
     if predictor.trust is None or predictor.trust.scale is None:
         return None
-    return drifted(answers["distance"].to_numpy(dtype=np.float64), predictor.trust.scale.count)
+    return drifted(answers["distance"].to_numpy(dtype=np.float64), predictor.trust.scale.count, data.groups)
 
 
 def _refuse_settled(task: Task, trained: Any, chosen: Any) -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ import pandas as pd
 from medtasks import bundle
 from medtasks.cases import Molecules
 from medtasks.errors import DataError, Interrupted, PluginError, UsageError
+from medtasks.machine import PYTHON
 from medtasks.model import Context, Progress, check_device
 from medtasks.predictor import Predictor
 from medtasks.worker import ANSWER, FAULT, LENGTH, NO_ROW, TICK, pack, unpack
@@ -123,7 +123,7 @@ class _Worker:
     """A process that answers pieces, started anew when it had to be killed."""
 
     def __init__(self, place: Path, device: str, timeout: float) -> None:
-        self.command = [sys.executable, "-P", "-m", "medtasks.worker", str(place.resolve()), device]
+        self.command = [*PYTHON, "-m", "medtasks.worker", str(place.resolve()), device]
         # One core each, also when there is one only: answers must not depend on how many share the work.
         self.environment = {**os.environ, **dict.fromkeys(SINGLE, "1")}
         self.timeout, self.stopped = timeout, False

@@ -236,7 +236,7 @@ def _load_model(folder: Path, manifest: Manifest, stored: Stored, context: Conte
             f"the bundle needs {stored.plugin}: {error.message}", hint=f"install {stored.plugin.replace(' ', '==')}"
         ) from None
     try:
-        model = read_model(kind, folder, config, context)
+        model = read_model(kind, stored.id, folder, config, context)
     except MedtasksError:
         raise
     except Exception as error:  # a plugin raises what it likes on a file that another version of it wrote

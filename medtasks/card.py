@@ -16,6 +16,7 @@ from medtasks.evaluation.shift import UNTESTED
 from medtasks.predictor import Predictor
 from medtasks.subgroups import Subgroup
 from medtasks.task import Judged
+from medtasks.trusting import kept_structures
 
 NOT_REPORTED = "not reported"
 
@@ -125,6 +126,7 @@ def _trust(predictor: Predictor, judged: Judged) -> list[tuple[str, str]]:
         ("Sets and intervals", f"made to hold {trust.level:.0%}, hold {coverage}" if coverage and trust else ""),
         ("Validity", UNTESTED if validity is None else validity.status),
         ("Applicability domain", ", ".join(f"{name} {share:.0%}" for name, share in shares.items())),
+        *([("Structures in the bundle", kept_structures(trust.structures))] if trust and trust.structures else []),
     ]
 
 

@@ -93,7 +93,6 @@ class Compared:
         return {
             **{key: value for key, value in self.facts.items() if key != "fit_seconds"},  # stands with each model
             "measure": self.measure,
-            "lower_is_better": self.measure in outcome.LOWER_IS_BETTER,
             "models": models,
             "best": list(found.leaders),
             "verdict": self.verdict,
@@ -146,7 +145,7 @@ class Compared:
             self.verdict,
             f"{plural(count, 'model')} on {facts['n']} cases: {facts['repeats']} times "
             f"{facts['folds']}-fold cross-validation, judged by {outcome.label(self.measure)}"
-            f"{' (lower is better)' if self.measure in outcome.LOWER_IS_BETTER else ''}.",
+            f"{' (lower is better)' if facts['lower_is_better'] else ''}.",
             *(f"{failure.error().message}. The comparison leaves it out." for failure in self.failures),
         ]
         name = origin.title or Path(origin.source).name or origin.source

@@ -294,6 +294,7 @@ def _compared(
 ) -> Compared:
     first = entrants.ready[0]
     headline = first.task.headline(first.dataset)
+    less = headline in first.task.lower_is_better
     folds = [fold for repeat in entrants.folds for fold in repeat]
     ratio = float(np.mean([len(fold.test) / (len(fold.train) + len(fold.valid)) for fold in folds]))
     places = [(repeat, number) for repeat, part in enumerate(entrants.folds) for number in range(len(part))]
@@ -303,9 +304,7 @@ def _compared(
         found = {name: [done[name, *place]["values"].get(measure) for place in places] for name in names}
         return {name: np.array(column, dtype=np.float64) for name, column in found.items()}  # None becomes NaN
 
-    comparison = statistics.compare(
-        values(headline), ratio, lower_is_better=headline in outcome.LOWER_IS_BETTER, limits=outcome.limits(headline)
-    )
+    comparison = statistics.compare(values(headline), ratio, lower_is_better=less, limits=outcome.limits(headline))
     others = dict.fromkeys(key for one in done.values() for key in one["values"] if key != headline)
     notes = entrants.notes
     if comparison.undefined:
@@ -317,6 +316,7 @@ def _compared(
         "n": len(first.dataset),
         "groups": None if first.dataset.groups is None else len(set(first.dataset.groups.tolist())),
         "sha256": first.dataset.digest(),
+        "lower_is_better": less,
         "baseline": entrants.baseline,
         "repeats": len(entrants.folds),
         "folds": len(entrants.folds[0]),

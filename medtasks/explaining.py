@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from medtasks import bundle, fields
@@ -16,7 +21,7 @@ from medtasks.occlusion import faithfulness
 from medtasks.predictor import Predictor
 from medtasks.report import figures, html
 from medtasks.report.blocks import Block, Figure, Picture, Row, Section, Table, Text
-from medtasks.stored import write_arrays
+from medtasks.stored import add_array
 
 SHOWN = 200
 """Cases drawn in the report; the file of values holds them all."""
@@ -53,48 +58,55 @@ def write(
         ``report``, ``values`` (None where nothing was explained), ``explained``, ``invalid``, ``faithfulness`` (see
         `medtasks.occlusion.faithfulness`; None where it could not be tested) as the CLI prints them.
     """
+    out = out.expanduser()
     bundle.check_target(out, FILES)
     context = Context(device=device, progress=progress or Progress())
+    code, names = predictor.code_of(target), predictor.outputs.classes or predictor.outputs.names
     drawn: list[Figure | Picture] = []
-    values: list[tuple[str, str, np.ndarray[Any, Any]]] = []
     invalid: list[tuple[str, str]] = []
-    tested: list[float] = []
-    parts: tuple[str, ...] = ()
-    names = predictor.outputs.classes or predictor.outputs.names
+    tested: list[float | None] = []
     readings = predictor.task.read_cases(source, predictor.schema)
-    for reading in context.progress.track(readings, "explaining"):
-        invalid += [(name, error) for name, error in zip(reading.ids, reading.errors, strict=True) if error]
-        if reading.cases is None:
-            continue
-        answers = predictor.answer(reading.cases, context=context)
-        decided = predictor.task.explained(answers, predictor.outputs)
-        explained: list[tuple[int, str, Any]] = []
-        for found in predictor.explain(reading.cases, target, context=context):
-            parts = found.parts
-            # ids need not differ: which rows an explanation is of is told by what they were decided
-            rows = decided == names.index(found.target) if target is None else np.ones(len(answers), dtype=bool)
-            places = np.flatnonzero(rows).tolist()
-            explained += [(row, found.target, value) for row, value in zip(places, found.values, strict=True)]
-            if len(values) < TESTED:
-                some = reading.cases.take(np.array(places[:TESTED], dtype=np.int64))
-                score = predictor.score_of(names.index(found.target), context)
-                share = faithfulness(score, some, found.values[:TESTED], predictor.describer)
-                tested += [] if share is None else [share] * len(some)
-        for row, about, value in sorted(explained, key=lambda item: item[0]):  # they come class by class
-            values.append((str(reading.cases.ids[row]), about, value))
-            if len(drawn) < SHOWN:
-                drawn.append(_draw(reading.cases, row, about, value, answers.iloc[row]))
-    faithful = round(float(np.mean(tested)), 3) if tested else None
-    with bundle.replacing(out, FILES) as fresh:
-        name = _write_values(fresh, values, parts, predictor.schema["kind"]) if values else None
-        (fresh / "report.html").write_text(_page(predictor, drawn, len(values), invalid, faithful), encoding="utf-8")
+    with bundle.replacing(out, FILES) as fresh, _Values(fresh, predictor) as values:
+        for reading in context.progress.track(readings, "explaining"):
+            invalid += [(name, error) for name, error in zip(reading.ids, reading.errors, strict=True) if error]
+            if reading.cases is None:
+                continue
+            cases, answers = reading.cases, predictor.answer(reading.cases, context=context)
+            if code is None:
+                targets = predictor.task.explained(answers, predictor.outputs)
+            else:
+                targets = np.full(len(cases), code)
+            found = predictor.explain_rows(cases, targets, context=context)
+            tested += _test(predictor, cases, targets, found, TESTED - len(tested), context)
+            about = [names[number] for number in targets]
+            values.add(cases.ids.tolist(), about, list(found))
+            for row in range(min(len(cases), SHOWN - len(drawn))):
+                drawn.append(_draw(cases, row, about[row], found[row], answers.iloc[row]))
+        shares = [share for share in tested if share is not None]
+        faithful = round(float(np.mean(shares)), 3) if shares else None
+        (fresh / "report.html").write_text(_page(predictor, drawn, values.count, invalid, faithful), encoding="utf-8")
     return {
         "report": str(out / "report.html"),
-        "values": str(out / name) if name else None,
-        "explained": len(values),
+        "values": str(out / values.name) if values.count else None,
+        "explained": values.count,
         "invalid": len(invalid),
         "faithfulness": faithful,
     }
+
+
+def _test(
+    predictor: Predictor, cases: Any, targets: npt.NDArray[np.int64], found: Any, most: int, context: Context
+) -> list[float | None]:
+    """Test the explanations of the first cases, ``most`` of them; return for each the share of its class or target."""
+    shares: list[float | None] = [None] * max(0, min(most, len(cases)))
+    asked = targets[: len(shares)]
+    for code in np.unique(asked):
+        rows = np.flatnonzero(asked == code)
+        score = predictor.score_of(int(code), context)
+        share = faithfulness(score, cases.take(rows), [found[row] for row in rows], predictor.describer)
+        for row in rows:
+            shares[row] = share
+    return shares
 
 
 def _draw(cases: Any, row: int, target: str, value: Any, answer: pd.Series[Any]) -> Figure | Picture:
@@ -114,27 +126,63 @@ def _draw(cases: Any, row: int, target: str, value: Any, answer: pd.Series[Any])
     return Figure(figures.bars({str(i): float(value[i]) for i in order}, "contribution"), caption)
 
 
-def _write_values(folder: Path, values: list[tuple[str, str, Any]], parts: tuple[str, ...], kind: str) -> str:
-    if kind == "molecules":
-        atoms = [
-            (name, target, atom, weight) for name, target, value in values for atom, weight in enumerate(value.tolist())
-        ]
-        table = pd.DataFrame(atoms, columns=["id", "explains", "atom", "contribution"])
-        table.to_csv(folder / "values.csv", index=False)
-        return "values.csv"
-    if values and values[0][2].ndim == 1:
-        names = parts or tuple(str(i) for i in range(len(values[0][2])))
-        table = pd.DataFrame([value for _, _, value in values], columns=list(names))
-        table.insert(0, "id", [name for name, _, _ in values])
-        table.insert(1, "explains", [target for _, target, _ in values])
-        table.to_csv(folder / "values.csv", index=False)
-        return "values.csv"
-    arrays: dict[str, Any] = {}
-    for name, target, value in values:
-        twins = sum(key.startswith(f"{name}::{target}") for key in arrays) if f"{name}::{target}" in arrays else 0
-        arrays[f"{name}::{target}" + (f"::{twins + 1}" if twins else "")] = value
-    write_arrays(folder / "values.npz", arrays, compressed=True)
-    return "values.npz"
+class _Values:
+    """The file of values, written as they come, so that those of many images are not held.
+
+    Attributes
+    ----------
+    name : of the file, once there is one
+    count : of the cases written
+    """
+
+    def __init__(self, folder: Path, predictor: Predictor) -> None:
+        self.folder, self.parts, self.name, self.count = folder, predictor.parts, "", 0
+        self._of_atoms = predictor.schema["kind"] == "molecules"
+        self._seen: Counter[str] = Counter()
+        self._open = contextlib.ExitStack()
+        self._file: Any = None
+
+    def __enter__(self) -> _Values:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def add(self, ids: Sequence[str], about: Sequence[str], values: Sequence[Any]) -> None:
+        """Write what was found in some cases: what each explanation is about, and its values."""
+        self.count += len(ids)
+        if self._of_atoms:
+            atoms = [
+                (name, target, atom, weight)
+                for name, target, value in zip(ids, about, values, strict=True)
+                for atom, weight in enumerate(value.tolist())
+            ]
+            self._write_table(pd.DataFrame(atoms, columns=["id", "explains", "atom", "contribution"]))
+        elif np.ndim(values[0]) == 1:
+            table = pd.DataFrame(values, columns=list(self.parts or map(str, range(len(values[0])))))
+            table.insert(0, "id", list(ids))
+            table.insert(1, "explains", list(about))
+            self._write_table(table)
+        else:
+            self._write_arrays(ids, about, values)
+
+    def _write_table(self, table: pd.DataFrame) -> None:
+        first = self._file is None
+        if first:
+            self.name = "values.csv"
+            self._file = self._open.enter_context((self.folder / self.name).open("w", encoding="utf-8", newline=""))
+        table.to_csv(self._file, index=False, header=first)
+
+    def _write_arrays(self, ids: Sequence[str], about: Sequence[str], values: Sequence[Any]) -> None:
+        if self._file is None:
+            self.name = "values.npz"
+            packed = zipfile.ZipFile(self.folder / self.name, "w", zipfile.ZIP_DEFLATED)
+            self._file = self._open.enter_context(packed)
+        for name, target, value in zip(ids, about, values, strict=True):
+            key = f"{name}::{target}"
+            self._seen[key] += 1
+            twin = f"::{self._seen[key]}" if self._seen[key] > 1 else ""
+            add_array(self._file, key + twin, value)
 
 
 def _page(

@@ -11,6 +11,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from medtasks.errors import PluginError
+from medtasks.tracing import place
+
 SECONDS = 120.0
 """Time that a plugin has to be imported: TensorFlow takes 4 s on two cores, and a minute from a slow network disk."""
 VARIABLE = "MEDTASKS_LOAD_SECONDS"
@@ -48,6 +51,33 @@ def flush_c() -> None:
 
     with contextlib.suppress(OSError, AttributeError, TypeError):  # Windows has no handle of this kind
         ctypes.CDLL(None).fflush(None)
+
+
+@contextlib.contextmanager
+def calling(what: str, owner: type) -> Iterator[None]:
+    """Let the block call a plugin that has been imported: its stdout goes `aside`, and it cannot end the program.
+
+    Parameters
+    ----------
+    what
+        Its name, for messages, as in "the model diagnosis.image-cnn".
+    owner
+        Its class, in whose files the place is looked for.
+
+    Raises
+    ------
+    PluginError
+        If it calls `sys.exit`; not in its words, since they may tell of the cases that it was given.
+    """
+    try:
+        with aside():
+            yield
+    except SystemExit as error:
+        where = place(error, owner)
+        raise PluginError(
+            f"{what} called sys.exit{f' in {where}' if where else ''}: a plugin must not end the program",
+            hint="tell its author, who should raise an error instead; --debug shows what it said",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
+PYTHON = (sys.executable, "-P")
+"""Starts a Python like this one, which imports nothing from the current folder: it may be anybody's."""
 PATIENCE = 20
 """Seconds that the driver has to answer: waking a GPU takes a few."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from medtasks.evaluation import metrics, regression
+from medtasks.evaluation import metrics
 from medtasks.evaluation.bootstrap import Measure, decimals
+from medtasks.evaluation.directions import LOWER_IS_BETTER
 from medtasks.report.blocks import Block, Table, Text
 from medtasks.task import Judged
 
@@ -80,10 +81,6 @@ SHORT = {
     "ddi_rate_per_patient": "Interacting pairs by patient",
     "within_20pct": "Within 20 %",
 }
-LOWER_IS_BETTER = metrics.LOWER_IS_BETTER | regression.LOWER_IS_BETTER | {
-    "pehe", "interval_width", "set_size", "ddi_rate", "ddi_rate_per_patient",
-}  # fmt: skip
-
 SHARES = frozenset(metrics.ORDER) - {"brier", "log_loss"} | {
     "bedroc", "coverage", "ddi_rate", "ddi_rate_per_patient", "jaccard", "jaccard_unrestricted", "prauc", "recommended",
     "within_20pct",
@@ -107,14 +104,18 @@ def blocks(judged: Judged, headline: str, unit: str, remark: str = "") -> list[B
     base = judged.baseline.metrics if judged.baseline else {}
     gain = judged.evaluation.overall.minus(judged.baseline.overall) if judged.baseline else {}
     rows = [
-        [label(name), str(found), str(base.get(name, "")), _signed(gain.get(name)), MEANING.get(name, "")]
+        [label(name), str(found), str(base.get(name, "")), _signed(gain.get(name)), _meaning(name, judged)]
         for name, found in ours.items()
     ]
     caption = f"On {judged.evaluation.n} cases. In brackets 95 % intervals by bootstrap over {unit}."
     table = Table(
         ["Measure", "Model", "Baseline", "Difference", "Means"], rows, f"{caption} {remark}".strip(), remarks=True
     )
-    return [table, Text(verdict(gain.get(headline), headline))] if base else [table]
+    return [table, Text(verdict(gain.get(headline), headline, judged.lower_is_better))] if base else [table]
+
+
+def _meaning(name: str, judged: Judged) -> str:
+    return MEANING.get(name, "lower is better" if name in judged.lower_is_better else "")
 
 
 def label(name: str) -> str:
@@ -127,7 +128,7 @@ def limits(name: str) -> tuple[float, float]:
     return (0.0, 1.0) if name in SHARES else (-np.inf, np.inf)
 
 
-def verdict(gain: Measure | None, name: str) -> str:
+def verdict(gain: Measure | None, name: str, lower_is_better: frozenset[str] = LOWER_IS_BETTER) -> str:
     """Say in a sentence whether the model is better than the baseline."""
     shown = label(name)
     if gain is not None and gain.value == 0 and gain.low is None:
@@ -136,9 +137,9 @@ def verdict(gain: Measure | None, name: str) -> str:
         return f"The {shown} of model and baseline cannot be compared on these cases."
     if gain.value == gain.low == gain.high == 0:
         return "The model is the baseline itself."
-    low, high = (-gain.high, -gain.low) if name in LOWER_IS_BETTER else (gain.low, gain.high)
-    side = "below" if name in LOWER_IS_BETTER else "above"
-    other = "above" if name in LOWER_IS_BETTER else "below"
+    less = name in lower_is_better
+    low, high = (-gain.high, -gain.low) if less else (gain.low, gain.high)
+    side, other = ("below", "above") if less else ("above", "below")
     if low > 0:
         return f"The model is better than the baseline: the interval of the difference in {shown} lies {side} 0."
     if high < 0:

@@ -62,7 +62,17 @@ def find(task: Task, trust: Trust | None, judged: Judged, floor: pd.DataFrame | 
         return found
     data, answers = judged.data.take(rows), judged.answers.iloc[rows].reset_index(drop=True)
     base = None if floor is None else task.evaluate(data, floor.iloc[rows].reset_index(drop=True), seed)
-    return replace(found, rest=Judged(data, answers, task.evaluate(data, answers, seed), judged.decision, base))
+    return replace(
+        found,
+        rest=Judged(
+            data,
+            answers,
+            task.evaluate(data, answers, seed),
+            judged.decision,
+            base,
+            lower_is_better=judged.lower_is_better,
+        ),
+    )
 
 
 def told(count: int, n: int, whole: bool) -> str:

@@ -21,7 +21,7 @@ from medtasks import bundle, record, registry, subgroups
 from medtasks.dataset import Dataset
 from medtasks.errors import UsageError
 from medtasks.evaluation.shift import Validity
-from medtasks.guarding import aside
+from medtasks.guarding import calling
 from medtasks.model import Context, Progress, model_class
 from medtasks.predictor import Predictor
 from medtasks.preparing import Prepared
@@ -109,6 +109,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             validity,
             tuple(subgroups.measure(task, answered.data, answered.answers, prepared.options, settings.seed)),
             again,
+            task.lower_is_better,
         )
         summary = record.summary(prepared, folder, judged, predictor.facts, seconds)
         record.write(folder, prepared, predictor, answered, judged, summary, context)
@@ -164,7 +165,7 @@ def _validity(prepared: Prepared, predictor: Predictor, context: Context) -> Val
     if predictor.trust is None or len(prepared.folds) > 1:
         return None
     valid, test = (prepared.dataset.take(rows) for rows in (prepared.folds[0].valid, prepared.folds[0].test))
-    with aside():
+    with calling(f"the model {predictor.model_id}", type(predictor.model)):
         return predictor.trust.alike(predictor.model, valid, test, context)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from medtasks.cases import Cases, Schema, Source
 from medtasks.cases.base import Reading
 from medtasks.cases.describing import Describer
 from medtasks.errors import PluginError, UsageError, suggest
-from medtasks.guarding import aside
+from medtasks.guarding import calling
 from medtasks.model import Context, Model
 from medtasks.occlusion import Score, occlude
 from medtasks.task import Decision, Outputs, Task
@@ -76,6 +77,9 @@ class Predictor:
         )
         return f"<Predictor {self.model_id} ({self.task.name}): {what}>"
 
+    def _calling(self) -> AbstractContextManager[None]:
+        return calling(f"the model {self.model_id}", type(self.model))
+
     def scores(self, cases: Cases, *, context: Context | None = None) -> npt.NDArray[Any]:
         """Return the model's own numbers for valid cases, checked against the task's contract.
 
@@ -84,7 +88,7 @@ class Predictor:
         PluginError
             If the model breaks the contract.
         """
-        with aside():
+        with self._calling():
             raw = self.model.predict(cases, context=context or Context())
         return self.checked(raw, len(cases))
 
@@ -108,7 +112,7 @@ class Predictor:
         answers = self.task.answer(raw, self.outputs, self.decision, cases)
         if self.trust is None:
             return answers
-        with aside():
+        with self._calling():
             placed = self.trust.place(self.model, cases, context or Context())
         answers = pd.concat([answers, placed], axis=1)
         quantities = self.task.quantities(self.outputs)
@@ -164,12 +168,28 @@ class Predictor:
         PluginError
             If neither the model nor the core can explain cases of this kind.
         """
+        code = self.code_of(target)
+        for reading in self._readings(source):
+            if reading.cases is not None:
+                yield from self._explain(reading.cases, code, context or Context())
+
+    def code_of(self, target: str | None) -> int | None:
+        """Return the number of a class or target that is to be explained; None where none is named.
+
+        Raises
+        ------
+        UsageError
+            If there is no such class or target.
+        """
         names = self.outputs.classes or self.outputs.names
         if target is not None and target not in names:
             raise UsageError(f"no class or target is called {target!r}", hint=suggest(target, names))
-        for reading in self._readings(source):
-            if reading.cases is not None:
-                yield from self._explain(reading.cases, target, context or Context())
+        return None if target is None else names.index(target)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of what explanations have a value for, where these have names: fields."""
+        return tuple(item["name"] for item in self.schema.get("fields", ()))
 
     def explain_rows(
         self, cases: Cases, targets: npt.NDArray[np.int64], *, context: Context | None = None
@@ -180,7 +200,7 @@ class Predictor:
             rows = np.flatnonzero(targets == target)
             some, settled = cases.take(rows), context or Context()
             if self.model.explains():
-                with aside():
+                with self._calling():
                     values = self.model.explain(some, int(target), context=settled)
             else:
                 values = occlude(self.score_of(int(target), settled), some, self.describer)
@@ -217,17 +237,16 @@ class Predictor:
         """What describes cases without the model, where it was learnt."""
         return None if self.trust is None else self.trust.describer
 
-    def _explain(self, cases: Cases, target: str | None, context: Context) -> Iterator[Explanation]:
+    def _explain(self, cases: Cases, code: int | None, context: Context) -> Iterator[Explanation]:
         names = self.outputs.classes or self.outputs.names
-        if target is not None:
-            targets = np.full(len(cases), names.index(target))
+        if code is not None:
+            targets = np.full(len(cases), code)
         else:
             targets = self.task.explained(self.answer(cases, context=context), self.outputs)
         values = self.explain_rows(cases, targets, context=context)
-        parts = tuple(item["name"] for item in self.schema.get("fields", ()))
-        for code in np.unique(targets):
-            rows = np.flatnonzero(targets == code)
-            yield Explanation(tuple(cases.ids[rows]), names[code], tuple(values[rows]), parts)
+        for target in np.unique(targets):
+            rows = np.flatnonzero(targets == target)
+            yield Explanation(tuple(cases.ids[rows]), names[target], tuple(values[rows]), self.parts)
 
     def _readings(self, source: Source | Cases) -> Iterator[Reading[Any]]:
         if not isinstance(source, Cases):

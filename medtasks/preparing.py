@@ -15,7 +15,7 @@ from medtasks.cases import Schema, Source
 from medtasks.dataset import SPLITS, Dataset, NamedDataset
 from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.splits import Fold, Plan
-from medtasks.guarding import aside
+from medtasks.guarding import calling
 from medtasks.model import Context, Model, Progress, check_device, checked, configure, model_class
 from medtasks.predictor import COLUMNS
 from medtasks.settings import Settings
@@ -164,7 +164,7 @@ def read(
         )
     loader = named_dataset(known[name])
     cache = Path(platformdirs.user_cache_dir("medtasks"))
-    with aside():
+    with calling(f"the data set {known[name]}", loader):
         data = loader().load(variant or None, cache=cache, seed=seed)
     return task.adapt(data, options)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from medtasks.cases import Cases
 from medtasks.errors import MedtasksError, PluginError
-from medtasks.guarding import aside
+from medtasks.guarding import calling
 from medtasks.model import Context, Model, Progress
 from medtasks.rounding import apart, same
 from medtasks.safe_files import fault
@@ -43,7 +43,7 @@ def save_model(
         If a file could run code, or the model does not come back, or answers otherwise than before.
     """
     folder.mkdir()
-    with aside():
+    with calling(f"the model {name}", type(model)):
         model.save(folder)
     if found := fault(folder):
         raise PluginError(
@@ -56,9 +56,9 @@ def save_model(
         _compare(model, again, name, cases.take(np.arange(min(FEW, len(cases)))), context)
 
 
-def read_model(kind: type[Model], folder: Path, config: Any, context: Context) -> Model:
+def read_model(kind: type[Model], name: str, folder: Path, config: Any, context: Context) -> Model:
     """Rebuild a model from what it wrote, and set its hyper-parameters; it raises whatever `Model.load` raises."""
-    with aside():
+    with calling(f"the model {name}", kind):
         model = kind.load(folder, context=context)
     model.config = config
     return model
@@ -66,7 +66,7 @@ def read_model(kind: type[Model], folder: Path, config: Any, context: Context) -
 
 def _read_back(model: Model, name: str, folder: Path, context: Context) -> Model:
     try:
-        return read_model(type(model), folder, model.config, _apart(context))
+        return read_model(type(model), name, folder, model.config, _apart(context))
     except MedtasksError as error:
         raise _not_back(name, f"read back ({error.message})") from error
     except Exception as error:  # whatever a plugin raises; it has seen nothing but its own folder
@@ -75,11 +75,13 @@ def _read_back(model: Model, name: str, folder: Path, context: Context) -> Model
 
 
 def _compare(model: Model, again: Model, name: str, cases: Cases, context: Context) -> None:
-    before = _asked(model, cases, context)
+    before = _asked(model, name, cases, context)
     if before.dtype.kind not in "fiub" or not np.isfinite(before).all():
         return  # it breaks the contract as it is: who asks it next tells of that
     try:
-        after = _asked(again, cases, context)
+        after = _asked(again, name, cases, context)
+    except MedtasksError as error:
+        raise _not_back(name, f"asked after it was read back ({error.message})") from error
     except Exception as error:  # its text may tell of the cases, so it is not shown
         where = place(error, type(model))
         reason = f"{type(error).__name__}{f' in {where}' if where else ''}"
@@ -88,8 +90,8 @@ def _compare(model: Model, again: Model, name: str, cases: Cases, context: Conte
         raise _not_back(name, f"read back as it was (answers differ: {apart(before, after)})")
 
 
-def _asked(model: Model, cases: Cases, context: Context) -> npt.NDArray[Any]:
-    with aside():
+def _asked(model: Model, name: str, cases: Cases, context: Context) -> npt.NDArray[Any]:
+    with calling(f"the model {name}", type(model)):
         return np.asarray(model.predict(cases, context=_apart(context)))
 
 

@@ -70,8 +70,13 @@ def write_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> Non
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
         for name, values in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asanyarray(values), allow_pickle=False)
+            add_array(archive, name, values)
+
+
+def add_array(archive: zipfile.ZipFile, name: str, values: npt.ArrayLike) -> None:
+    """Write one array more into an open ``.npz`` file; see `write_arrays`."""
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, np.asanyarray(values), allow_pickle=False)
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
@@ -20,6 +20,7 @@ from medtasks.defaults import check_defaults
 from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.bootstrap import Measure, Resampled
 from medtasks.evaluation.calibration import parse_rule
+from medtasks.evaluation.directions import LOWER_IS_BETTER
 from medtasks.evaluation.shift import Validity
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.model import Config, Context
@@ -27,7 +28,6 @@ from medtasks.report.blocks import Section
 
 Decision = dict[str, Any]
 """What turns a model's numbers into a decision, as plain JSON (a threshold and the rule that chose it)."""
-
 
 _SHOWN = 4
 """Measures in an evaluation's `repr`."""
@@ -145,7 +145,7 @@ class Judged:
     (None where the model cannot), ``learnt`` says for each model that answered which rows of ``data`` those are and
     what it was made from (empty where that is not at hand), ``validity`` whether ``data`` are like the cases that sets
     and intervals were calibrated on, ``subgroups`` the measures of each (`medtasks.subgroups.Subgroup`), ``repeated``
-    those of repeated cross-validation (`medtasks.repeated.Repeated`).
+    those of repeated cross-validation (`medtasks.repeated.Repeated`), ``lower_is_better`` is the task's own.
     """
 
     data: Dataset
@@ -158,30 +158,7 @@ class Judged:
     validity: Validity | None = None
     subgroups: tuple[Any, ...] = ()
     repeated: tuple[Any, ...] = ()
-
-
-def check_numbers(raw: object, shapes: Sequence[tuple[int, ...]], meaning: str) -> None:
-    """Refuse what is no array of finite numbers of one of the shapes.
-
-    Parameters
-    ----------
-    meaning
-        What the numbers are, as in "probabilities of (cases, classes)".
-
-    Raises
-    ------
-    ValueError
-        Saying how it differs.
-    """
-    wanted = f"{meaning}: a numpy array of numbers of the shape {' or '.join(map(str, shapes))}"
-    if not isinstance(raw, np.ndarray):
-        raise ValueError(f"predict returned a {type(raw).__name__}, not {wanted}")
-    if raw.dtype.kind not in "fiub":
-        raise ValueError(f"predict returned an array of the type {raw.dtype}, not {wanted}")
-    if raw.shape not in shapes:
-        raise ValueError(f"predict returned the shape {raw.shape}, not {wanted}")
-    if not np.isfinite(raw).all():
-        raise ValueError("predict returned values that are not finite")
+    lower_is_better: frozenset[str] = LOWER_IS_BETTER
 
 
 class Task(ABC):
@@ -195,6 +172,9 @@ class Task(ABC):
     summary: ClassVar[str]
     primary: ClassVar[str]
     """The measure that a result is summed up by; see `headline`."""
+    lower_is_better: ClassVar[frozenset[str]] = LOWER_IS_BETTER
+    """The measures of which less is better: those of errors and losses under their usual names. A task with others adds
+    them, as in ``Task.lower_is_better | {"time_to_diagnosis"}``; of all that are not named more is better."""
     cases: ClassVar[tuple[type[Cases], ...]]
     """The kinds of cases it takes."""
     defaults: ClassVar[Mapping[str, str]]

@@ -16,7 +16,7 @@ from medtasks.cases import Cases
 from medtasks.dataset import Dataset
 from medtasks.evaluation.bootstrap import points_only
 from medtasks.evaluation.splits import Plan
-from medtasks.guarding import aside
+from medtasks.guarding import calling
 from medtasks.model import Context, Model
 from medtasks.predictor import Predictor, stacked
 from medtasks.preparing import Prepared
@@ -58,9 +58,11 @@ def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context, *,
     Where the context has a checkpoint, the fitted model is kept there and read back instead of being fitted again.
     """
     task, kept = prepared.task, context.checkpoint / FITTED if context.checkpoint else None
-    model = prepared.model(prepared.config) if kept is None or not kept.is_dir() else _read(prepared, kept, context)
-    if kept is None or not kept.is_dir():
-        with aside():
+    if kept is not None and kept.is_dir():
+        model = _read(prepared, kept, context)
+    else:
+        with calling(f"the model {prepared.model_id}", prepared.model):
+            model = prepared.model(prepared.config)
             model.fit(train, valid, context=context)
         if kept is not None:
             _keep(model, prepared.model_id, kept, valid.cases, context)
@@ -77,7 +79,7 @@ def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context, *,
 def _with_trust(
     predictor: Predictor, prepared: Prepared, train: Dataset, valid: Dataset, raw: npt.NDArray[Any], context: Context
 ) -> Predictor:
-    with aside():
+    with calling(f"the model {predictor.model_id}", type(predictor.model)):
         found = Trust.fit(predictor.model, train, valid, prepared.options, context)
     answers = replace(predictor, trust=found).answered(raw, valid.cases, context=context)
     quantities = prepared.task.quantities(predictor.outputs)
@@ -109,7 +111,7 @@ def _keep(model: Model, name: str, place: Path, cases: Cases, context: Context) 
 
 
 def _read(prepared: Prepared, place: Path, context: Context) -> Model:
-    model = read_model(prepared.model, place / "model", prepared.config, context)
+    model = read_model(prepared.model, prepared.model_id, place / "model", prepared.config, context)
     if (place / "left_out.npy").is_file():
         model.left_out = np.load(place / "left_out.npy", allow_pickle=False)
     context.used.update(json.loads((place / "used.json").read_text(encoding="utf-8")))

@@ -16,6 +16,7 @@ from medtasks.cases.neighbours import Neighbours
 from medtasks.dataset import Dataset
 from medtasks.evaluation.conformal import class_limits, class_sets, difficulty, quantile
 from medtasks.evaluation.domain import OUT, Domain, Scale, verdict
+from medtasks.evaluation.probing import units
 from medtasks.evaluation.shift import Validity, validity
 from medtasks.model import Context, Model
 from medtasks.task import Quantity
@@ -69,7 +70,7 @@ class Trust:
         """Learn the domain from training cases and from cases not trained on; `calibrate` adds the rest."""
         level, named = getattr(options, "level", LEVEL), getattr(options, "name_nearest", True)
         if isinstance(train.cases, Molecules):
-            return cls._of_molecules(train.cases, valid.cases, level, named, context)
+            return cls._of_molecules(train.cases, valid, level, named, context)
         describer = Describer.fit(train.cases, train.groups)
         rows = context.rng.permutation(len(train))[:LOOKED_AT]
         some, blank = train.cases.take(np.sort(rows)), cls(level, describer=describer)
@@ -77,14 +78,16 @@ class Trust:
         old = blank.features(model, some, context)
         domains = {name: Domain.fit(old[name], new[name], context.seed) for name in old}
         far = _largest(domains, new)
-        return replace(blank, domains=domains, scale=None if far is None else Scale.fit(far))
+        scale = None if far is None else Scale.fit(far, units(len(far), valid.groups))
+        return replace(blank, domains=domains, scale=scale)
 
     @classmethod
-    def _of_molecules(cls, train: Molecules, valid: Any, level: float, named: bool, context: Context) -> Trust:
+    def _of_molecules(cls, train: Molecules, valid: Dataset, level: float, named: bool, context: Context) -> Trust:
         rows = np.sort(context.rng.permutation(len(train))[:NAMED])
         some = train.take(rows)
         known = Neighbours.of(some, some.smiles() if named else ())
-        scale = Scale.fit(1 - known.nearest(valid)[0])
+        assert isinstance(valid.cases, Molecules)
+        scale = Scale.fit(1 - known.nearest(valid.cases)[0], units(len(valid), valid.groups))
         return cls(level, known=known, scale=scale, named=named)
 
     def features(self, model: Model, cases: Cases, context: Context) -> dict[str, Values]:
@@ -102,7 +105,8 @@ class Trust:
 
         Where the options name a field ``within``, each of its groups is calibrated by itself (Mondrian conformal
         prediction; Vovk, Gammerman & Shafer 2005, doi:10.1007/b106715, ch. 4), and all together for cases of groups
-        that have too few to be, or that are met later. Of a group with too few not even the name is kept.
+        that have too few to be, or that are met later, and for cases whose group is not known: these are of any group,
+        and none by themselves. Of a group with too few not even the name is kept.
         """
         within = getattr(options, "within", None) if quantities else None
         groups, reaches = group_of(data.cases, within), {}
@@ -115,7 +119,7 @@ class Trust:
                 if len(rows := np.flatnonzero(known & (groups == name)))
             }
             if within is not None and known.any():
-                found = {name: one for name, one in found.items() if _enough(one)}
+                found = {name: one for name, one in found.items() if name != UNKNOWN and _enough(one)}
                 found[POOLED] = self._reach(quantity, said[known], truth[known], _distance(answers)[known], options)
             reaches[quantity.name] = found
         return replace(self, reaches=reaches, within=within)
@@ -167,6 +171,7 @@ class Trust:
             found = self.reaches[quantity.name]
             own = np.isin(groups, [*found])
             if self.within is not None:
+                own &= groups != UNKNOWN  # which bundles of before calibrated as a group
                 table["group"] = groups
                 table[calibrated_column(quantity, quantities)] = np.where(own, GROUP, ALL_CASES).astype(object)
             keys = np.where(own, groups, POOLED)
@@ -190,8 +195,14 @@ class Trust:
         by = replace(self, describer=describer)
         pair = by.features(model, old.cases, context), by.features(model, new.cases, context)
         classes = (old.targets, new.targets) if old.classes else None
-        found = [validity(pair[0][name], pair[1][name], classes, old.classes, context.seed) for name in pair[0]]
+        groups = None if old.groups is None or new.groups is None else (old.groups, new.groups)
+        found = [validity(pair[0][name], pair[1][name], classes, old.classes, context.seed, groups) for name in pair[0]]
         return max(found, key=lambda one: (one.status == "shifted", one.auroc or 0.0))
+
+    @property
+    def structures(self) -> int:
+        """The number of training molecules whose structures are kept, to name the nearest."""
+        return 0 if self.known is None else len(self.known.names)
 
     def as_json(self) -> dict[str, Any]:
         """Return what is no array; `read` takes both back."""

@@ -15,6 +15,7 @@ from medtasks.report import figures
 from medtasks.report.blocks import Block, Figure, Row, Section, Table, Text
 from medtasks.task import Judged, Quantity
 from medtasks.trust import ABSTAIN, calibrated_column, held, largest_first
+from medtasks.words import plural
 
 Values = npt.NDArray[np.float64]
 SHOWN = 6
@@ -64,7 +65,10 @@ def told(validity: Validity) -> str:
     """Say in a sentence or two whether a promise made on validation cases holds on those judged."""
     where = f" of the class {validity.where}" if validity.where else ""
     if validity.status == UNTESTED:
-        return "Whether the cases judged are like those calibrated on was not tested: there are too few of one of them."
+        return (
+            "Whether the cases judged are like those calibrated on was not tested: there are too few of one of them, "
+            "or of their patients."
+        )
     if validity.auroc is None:
         share = "far more" if validity.status == SHIFTED else "no more"
         return (
@@ -84,6 +88,11 @@ def told(validity: Validity) -> str:
         f"Validity: exchangeable. No classifier that was tried tells the cases judged from those calibrated on {area}. "
         "For cases from elsewhere nothing is promised."
     )
+
+
+def kept_structures(count: int) -> str:
+    """Say that a bundle holds structures, and how it would not."""
+    return f"SMILES of {plural(count, 'training molecule')}, to name the nearest (--name-nearest no leaves them out)"
 
 
 def _measured(judged: Judged, quantity: Quantity) -> bool:

@@ -232,6 +232,9 @@ class Plugins:
             file = place / f"{module or name.replace('-', '_')}.py"
             file.write_text(textwrap.dedent(code), encoding="utf-8")
         importlib.invalidate_caches()
+        from medtasks import registry
+
+        registry.forget()
 
     def model(self, name: str, code: str, *, task: str = "diagnosis", **options: Any) -> None:
         """Install a distribution whose class ``It`` is the model ``TASK.NAME``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -30,7 +31,26 @@ def test_a_card_holds_facts_and_shows_what_nobody_told(record_run: Path) -> None
 def test_a_card_of_molecules_has_the_oecds_items(tmp_path: Path) -> None:
     table = pd.DataFrame({"smiles": ["C" * (i + 1) + "O" for i in range(60)], "y": range(60)})
     run = medtasks.run("activity", table, target="y", model="linear-fingerprint", split_by="random", out=tmp_path / "r")
-    assert "OECD 3, a defined domain of applicability: similarity" in (run.folder / "card.md").read_text("utf-8")
+    text = (run.folder / "card.md").read_text("utf-8")
+    assert "OECD 3, a defined domain of applicability: similarity" in text
+    with np.load(run.bundle / "trust" / "trust.npz") as file:
+        kept = len(file["known.names"])
+    assert kept > 30
+    assert f"Structures in the bundle: SMILES of {kept} training molecules" in text
+    assert "--name-nearest no" in text
+
+
+def test_who_runs_is_told_of_structures_in_the_bundle(tmp_path: Path, cli: Any) -> None:
+    table = pd.DataFrame({"smiles": ["C" * (i + 1) + "O" for i in range(60)], "y": range(60)})
+    table.to_csv(tmp_path / "alcohols.csv", index=False)
+    asked = ["run", "activity", "--data", tmp_path / "alcohols.csv", "--model", "linear-fingerprint"]
+    done = cli(*asked, "--split-by", "random", "--out", tmp_path / "r")
+    assert done.code == 0, done.err
+    assert "note: the bundle holds SMILES of " in done.err
+    done = cli(*asked, "--split-by", "random", "--name-nearest", "no", "--out", tmp_path / "s")
+    assert done.code == 0, done.err
+    assert "SMILES" not in done.err
+    assert "Structures in the bundle" not in (tmp_path / "s" / "card.md").read_text("utf-8")
 
 
 def test_subgroups_are_judged_by_themselves(records_csv: Path, tmp_path: Path, cli: Any) -> None:

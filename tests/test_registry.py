@@ -295,3 +295,29 @@ def test_a_broken_plugin_does_not_stop_other_commands(plugins: Any, cli: Callabl
     assert (done.code, done.out) == (3, "")
     assert "acme-bad 1.0" in done.error
     assert done.hint
+
+
+def test_what_is_installed_is_scanned_once_until_it_changes(plugins: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    scans, scan = [], registry._scan
+
+    def counted() -> Any:
+        scans.append(1)
+        return scan()
+
+    monkeypatch.setattr(registry, "_scan", counted)
+    registry.forget()
+    for _ in range(3):
+        registry.entries()
+        registry.find("model", "diagnosis.linear-record")
+    assert len(scans) == 1
+    about = plugins.folder / "acme_new-1.0.dist-info"  # as pip would, which tells nobody
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-new\nVersion: 1.0\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text(f"[{MODELS}]\ndiagnosis.acme-new = acme_new:It\n", encoding="utf-8")
+    assert state_of("diagnosis.acme-new").state is State.READY
+    monkeypatch.setenv(registry.ALLOWED, "acme-other")
+    assert "diagnosis.acme-new" not in {entry.name for entry in registry.entries()}
+    monkeypatch.delenv(registry.ALLOWED)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(plugins.folder)])
+    assert "diagnosis.acme-new" not in {entry.name for entry in registry.entries()}
+    assert len(scans) == 4

@@ -259,6 +259,30 @@ def test_groups_too_small_share_what_was_calibrated_on_all() -> None:
     assert data.take(np.array([59, 0])).cases.cohorts.tolist() == ["PATIENTMARK", "big"]  # type: ignore[union-attr]
 
 
+def test_cases_of_unknown_group_rest_on_all_cases() -> None:
+    from dataclasses import replace
+
+    from medtasks.trust import POOLED, UNKNOWN
+
+    rng = np.random.default_rng(0)
+    molecules = Molecules.from_smiles(["C" * (1 + i % 9) for i in range(120)])
+    molecules.cohorts = np.array(["a"] * 60 + [None] * 60, dtype=object)
+    spread = np.repeat([1.0, 9.0], 60)[:, None]
+    data = Dataset(molecules, spread * rng.normal(size=(120, 1)), names=("y",), kinds=("number",))
+    quantity, answers = judging.quantities(("y",), ("number",)), pd.DataFrame({"y": np.zeros(120)})
+
+    class Options:
+        within = "assay"
+
+    trust = Trust().calibrate(quantity, data, answers, Options)
+    assert set(trust.reaches["y"]) == {"a", POOLED}
+    bound = trust.bound(quantity, answers, data.cases)
+    assert bound["calibrated_on"].tolist() == ["group"] * 60 + ["all cases"] * 60
+    assert bound["high_y"][60] > 3 * bound["high_y"][0]
+    older = replace(trust, reaches={"y": {**trust.reaches["y"], UNKNOWN: trust.reaches["y"]["a"]}})
+    assert older.bound(quantity, answers, data.cases).equals(bound)
+
+
 def test_a_column_to_calibrate_within_must_exist(tmp_path: Path) -> None:
     table = pd.DataFrame({"smiles": ["CCO"] * 30, "y": np.arange(30.0), "assay": "a"})
     with pytest.raises(UsageError, match="--within: the table has no column 'asay'") as caught:

@@ -22,7 +22,8 @@ from medtasks.evaluation.calibrators import Calibrator
 from medtasks.evaluation.splits import Fold, Plan, check_groups, holdout, kfold, official
 from medtasks.model import Context
 from medtasks.report.blocks import Section
-from medtasks.task import Decision, Evaluation, Judged, Outputs, Quantity, Task, check_numbers
+from medtasks.shapes import check_numbers
+from medtasks.task import Decision, Evaluation, Judged, Outputs, Quantity, Task
 from medtasks.words import plural
 
 LEAST = 20

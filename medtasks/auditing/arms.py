@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.auditing.findings import Finding, Label, Subject
-from medtasks.auditing.probing import LEAST, separable
 from medtasks.cases import RecordEncoder, Records, Source
 from medtasks.dataset import Dataset
+from medtasks.evaluation.probing import LEAST, separable
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.sources import lost_outcomes
 

@@ -151,18 +151,21 @@ def form(subject: Subject, images: Images) -> list[Finding]:
     """Ask whether the size, the colour or the depth of an image's file tells the label."""
     facts = images.facts()
     size = np.array([(fact.height, fact.width) for fact in facts], dtype=np.float64)
-    told = {
-        "height": size[:, 0],
-        "width": size[:, 1],
-        "ratio of height and width": size[:, 0] / size[:, 1],
+    sizes = {"height": size[:, 0], "width": size[:, 1], "ratio of height and width": size[:, 0] / size[:, 1]}
+    others = {
         "colour mode": np.array([float(fact.grey) for fact in facts]),
         "bit depth": np.array([float(fact.bits) for fact in facts]),
     }
-    found = []
-    for name, values in told.items():
+
+    def ask(told: dict[str, Any]) -> list[Finding]:
         advice = "the classes were made in different ways: bring all images to one form, and ask what else differs"
-        found += from_field(subject, values, f"the images' {name} alone tells", advice, strong=0.9)
-    return found[:1]  # height, width and their ratio say one thing
+        return [
+            one
+            for name, values in told.items()
+            for one in from_field(subject, values, f"the images' {name} alone tells", advice, strong=0.9)
+        ]
+
+    return ask(sizes)[:1] + ask(others)  # height, width and their ratio say one thing
 
 
 def shift_columns(small: Pixels) -> npt.NDArray[np.float64]:

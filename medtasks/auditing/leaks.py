@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.auditing.findings import Amount, Finding, Label, Subject
-from medtasks.auditing.probing import LEAST, Told, codes_tell, column_tells, separable
 from medtasks.cases import Records
 from medtasks.cases.columns import names_patients
+from medtasks.evaluation.probing import LEAST, Told, codes_tell, column_tells, separable
 from medtasks.words import plural
 
 Values = npt.NDArray[np.float64]

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.auditing.findings import Finding, Subject
-from medtasks.auditing.probing import LEAST, area
 from medtasks.auditing.repeats import Sets
 from medtasks.cases import RecordEncoder, Records
+from medtasks.evaluation.probing import LEAST, area
 from medtasks.words import plural
 
 Values = npt.NDArray[np.float64]

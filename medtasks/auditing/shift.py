@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.auditing.findings import Finding, Subject
-from medtasks.auditing.probing import LEAST, Told, separable
 from medtasks.dataset import SPLITS
+from medtasks.evaluation.probing import LEAST, Told, separable
 
 SHIFTED = 0.6
 """AUROC that is told of: a shift of half a standard deviation in one direction gives .64."""

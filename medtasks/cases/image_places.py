@@ -19,15 +19,30 @@ from medtasks.errors import DataError, UsageError, suggest
 
 
 def find_images(folder: Path) -> list[Path]:
-    """List the image files below a folder, sorted, hidden ones left out; linked folders are followed once."""
+    """List the image files below a folder, sorted, hidden ones left out.
+
+    Every folder is read once, whatever links lead to it: where it stands if it stands below ``folder``, else by the
+    first link.
+    """
     found: list[Path] = []
-    seen = {folder.resolve()}
+    root = folder.resolve()
+    seen = {root}
     for here, folders, files in os.walk(folder, followlinks=True):
-        links = {name: Path(here, name).resolve() for name in folders if Path(here, name).is_symlink()}
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and links.get(name) not in seen)
-        seen.update(links.values())
+        kept = []
+        for name in sorted(name for name in folders if not name.startswith(".")):
+            real = Path(here, name).resolve()
+            if real in seen or (Path(here, name).is_symlink() and _stands_below(root, real)):
+                continue
+            seen.add(real)
+            kept.append(name)
+        folders[:] = kept
         found += [Path(here, name) for name in sorted(files) if not name.startswith(".") and is_image(Path(here, name))]
     return found
+
+
+def _stands_below(root: Path, real: Path) -> bool:
+    """Say whether a folder is found below another without a link: it stands there, and in no hidden folder."""
+    return real.is_relative_to(root) and not any(part.startswith(".") for part in real.relative_to(root).parts)
 
 
 def manifest_paths(table: pd.DataFrame, root: Path, where: str, column: str = "path") -> list[Path | None]:

@@ -189,9 +189,11 @@ class Images(Cases):
         # Any image that decodes can be brought to what a model wants: the schema only names a manifest's columns, and
         # what counted as black and white in training.
         within = _range_of(schema)
-        if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".npz":
-            yield from _read_arrays(cls, Path(source), chunk, within)
-            return
+        if isinstance(source, (str, Path)):
+            source = Path(source).expanduser()
+            if source.suffix.lower() == ".npz":
+                yield from _read_arrays(cls, source, chunk, within)
+                return
         columns = schema.get("path", "path"), schema.get("id", "id"), schema.get(COHORT)
         for ids, paths, cohorts in locate(source, chunk, columns):
             yield from _read_files(cls, ids, paths, cohorts, within)

@@ -148,7 +148,7 @@ class Records(Cases):
             table = with_names(source, where)
             parts = (table[start : start + chunk] for start in range(0, len(table), chunk))
         else:
-            parts = iterate_table(Path(source), chunk)
+            parts = iterate_table(Path(source).expanduser(), chunk)
         start = 0
         for part in parts:
             check_columns(part, fields, where)

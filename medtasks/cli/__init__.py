@@ -56,7 +56,10 @@ def execute(arguments: list[str]) -> int:
         return _tell(_named(error), hint, 2, debug)
     except (KeyboardInterrupt, Stopped):
         return _tell("interrupted", STOPPED, INTERRUPTED, debug)
-    except (BrokenPipeError, SystemExit):  # typer ends the program by itself when the reader of a pipe is gone
+    except (BrokenPipeError, SystemExit) as error:
+        # typer ends the program by itself when the reader of a pipe is gone; else a task of a plugin's did
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            return _unexpected(error, debug)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # there is nobody to tell
         return 0
     except OSError as error:
@@ -64,17 +67,22 @@ def execute(arguments: list[str]) -> int:
         return _tell(
             f"{where}{error.strerror or type(error).__name__}", "check the path, its rights and free space", 1, debug
         )
-    except Exception as error:  # a fault of ours or a plugin's: its message may hold data, so it is not shown
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        return _tell(
-            f"unexpected {type(error).__name__} in {place.filename}:{place.lineno}",
-            "repeat the command with --debug for a traceback, and report it",
-            1,
-            debug,
-        )
+    except Exception as error:
+        return _unexpected(error, debug)
     if code == INTERRUPTED:  # how typer tells Ctrl-C
         return _tell("interrupted", STOPPED, INTERRUPTED, debug)
     return int(code or 0)
+
+
+def _unexpected(error: BaseException, debug: bool) -> int:
+    """Tell of a fault of ours or a plugin's by its place: its message may hold data, so it is not shown."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return _tell(
+        f"unexpected {type(error).__name__} in {place.filename}:{place.lineno}",
+        "repeat the command with --debug for a traceback, and report it",
+        1,
+        debug,
+    )
 
 
 def _tell(message: str, hint: str | None, code: int, debug: bool) -> int:

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -105,7 +104,7 @@ def _failure(entry: registry.Entry, timeout: float) -> Fault | None:
     """Load the entry in a child process, which may crash or hang without harm."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _LOADER, entry.kind, entry.name],
+            [*machine.PYTHON, "-c", _LOADER, entry.kind, entry.name],
             capture_output=True,
             text=True,
             timeout=timeout,

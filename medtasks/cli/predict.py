@@ -65,7 +65,8 @@ def predict(
         raise UsageError("--workers needs a folder to write parts into", hint="name one with --out")
     if out is not None and out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"cannot write {out.suffix or 'a file without suffix'!r}", hint=f"use {', '.join(SUFFIXES)}")
-    if out is not None and out.exists() and Path(source).exists() and out.samefile(source):
+    path = Path(source).expanduser()
+    if out is not None and out.exists() and path.exists() and out.samefile(path):
         raise UsageError(f"{out} is the input itself", hint="choose another --out")
     bars = output.progress()
     predictor = load(bundle, device=device)

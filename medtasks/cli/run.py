@@ -185,6 +185,10 @@ def _tell(done: Any, task: str, prepared: Any) -> None:
         typer.echo(f"{plural(invalid, 'row')} could not be used; {done.folder / 'invalid.csv'} says why.")
     typer.echo(f"report: {summary['report']}")
     typer.echo(f"bundle: {summary['bundle']}")
+    if (trust := done.predictor.trust) is not None and trust.structures:
+        from medtasks.trusting import kept_structures
+
+        output.note(f"note: the bundle holds {kept_structures(trust.structures)}.")
     if prepared.dataset.origin.synthetic:
         typer.echo(f"next, with your own data: medtasks run {task} --data PATH")
     else:

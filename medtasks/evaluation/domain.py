@@ -31,13 +31,13 @@ class Scale:
     middle: float
     upper: float
     count: int = 0
-    """The cases that it was learnt from."""
+    """The cases that it was learnt from, or their patients where one can have several."""
 
     @classmethod
-    def fit(cls, distance: Values) -> Scale:
-        """Learn it from cases that the model has not learnt."""
+    def fit(cls, distance: Values, count: int = 0) -> Scale:
+        """Learn it from cases that the model has not learnt, of ``count`` patients; of as many as cases where 0."""
         middle, upper = np.quantile(distance, [0.5, 0.95])
-        return cls(float(middle), float(max(upper, middle + 1e-6 + 1e-3 * abs(middle))), len(distance))
+        return cls(float(middle), float(max(upper, middle + 1e-6 + 1e-3 * abs(middle))), count or len(distance))
 
     def __call__(self, distance: Values) -> Values:
         """Return scaled distances."""
@@ -98,9 +98,11 @@ class Domain:
 
     def distances(self, features: Values) -> tuple[Values, Values]:
         """Return (n,) distances to the nearest centre and (n,) sizes of what the components leave out."""
+        from scipy.spatial.distance import cdist
+
         whole = (features - self.mean) / self.spread
         places = whole @ self.axes
-        near = np.sqrt(((places[:, None] - self.centres) ** 2).sum(axis=2).min(axis=1, initial=np.inf))
+        near = cdist(places, self.centres).min(axis=1, initial=np.inf)
         back = self.axes / np.maximum((self.axes**2).sum(axis=0), 1e-12)
         return near, np.linalg.norm(whole - places @ back.T, axis=1)
 

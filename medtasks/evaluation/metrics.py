@@ -69,7 +69,6 @@ ORDER = (
     "log_loss",
     "ece",
 )
-LOWER_IS_BETTER = frozenset({"brier", "log_loss", "ece"})
 
 
 def auroc(positive: npt.NDArray[np.bool_], scores: Values, weights: Weights) -> Values:

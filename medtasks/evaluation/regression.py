@@ -12,7 +12,6 @@ from medtasks.evaluation.bootstrap import Weights
 Values = npt.NDArray[np.float64]
 Censoring = npt.NDArray[np.integer[Any]]
 ORDER = ("rmse", "mae", "r2", "spearman", "kendall")
-LOWER_IS_BETTER = frozenset({"rmse", "mae", "rmse_cliff"})
 MOST_PAIRED = 2000
 """Rows up to which Kendall's tau is computed: it takes all pairs, times the replicates of the bootstrap."""
 
@@ -63,11 +62,11 @@ def residuals(targets: Values, predicted: Values, censoring: Censoring | None = 
 def _r2(targets: Values, predicted: Values, weights: Weights) -> Values:
     """Coefficient of determination: against the mean of the rows judged, not of training."""
     total = weights.sum(axis=1)
-    mean = _ratio(weights @ targets, total)
-    spread = weights @ targets**2 - total * mean**2
+    centred = targets - _ratio(weights @ targets, total)[:, None]
+    spread = (weights * centred**2).sum(axis=1)
     lost = weights @ (targets - predicted) ** 2
-    # Sums of squares cancel to about 1e-12 of their size; below that, the targets are all alike.
-    return np.where(spread > 1e-10 * np.maximum(weights @ targets**2, 1e-300), 1 - _ratio(lost, spread), np.nan)
+    # A mean is right to about 1e-16 of the values' size: a spread below 1e-10 of it is rounding of targets all alike.
+    return np.where(spread > 1e-20 * np.maximum(weights @ targets**2, 1e-300), 1 - _ratio(lost, spread), np.nan)
 
 
 def _ranks(values: Values, weights: Weights) -> Values:

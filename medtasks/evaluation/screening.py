@@ -24,7 +24,7 @@ def screening(active: npt.NDArray[np.bool_], scores: Values, weights: Weights) -
 
     Parameters
     ----------
-    active, scores : (n,); higher scores come first, ties in the order of the rows
+    active, scores : (n,); higher scores come first, of ties each as likely: the measures are means over their orders
     weights : (b, n) whole numbers: how often each row stands in the ranking
 
     Returns
@@ -32,8 +32,10 @@ def screening(active: npt.NDArray[np.bool_], scores: Values, weights: Weights) -
     dict of (b,) arrays, NaN without active or without inactive molecules
     """
     order = np.argsort(-scores, kind="stable")
-    counts = weights[:, order]
-    found = counts * active[order]
+    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
+    # Both measures are sums over places: their mean over the orders of ties puts an equal share of hits on each place.
+    counts = np.add.reduceat(weights[:, order], starts, axis=1)
+    found = np.add.reduceat(weights[:, order] * active[order], starts, axis=1)
     return {"bedroc": _bedroc(counts, found), "ef_1pct": _enrichment(counts, found)}
 
 
@@ -43,7 +45,7 @@ def _bedroc(counts: Values, found: Values) -> Values:
     with np.errstate(divide="ignore", invalid="ignore"):
         share, step = actives / total, ALPHA / total
         ends = np.cumsum(counts, axis=1)
-        # A row that stands there k times takes k places in the ranking: a stretch of a geometric series.
+        # Ties that are k rows take k places in the ranking: a stretch of a geometric series.
         first = np.exp(-step[:, None] * (ends - counts + 1))
         places = first * -np.expm1(-step[:, None] * counts) / -np.expm1(-step)[:, None]
         hits = np.divide(found, counts, out=np.zeros_like(found), where=counts > 0)

@@ -7,9 +7,14 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+from medtasks.errors import UsageError
 from medtasks.report.blocks import Figure, Row, Section
+
+START = 64
+"""Bytes of a file in which HTML says that it is HTML."""
 
 
 def render(title: str, lead: Sequence[str], sections: Sequence[Section], footer: str, warning: str = "") -> str:
@@ -37,6 +42,37 @@ def render(title: str, lead: Sequence[str], sections: Sequence[Section], footer:
     return template.render(
         title=title, lead=lead, sections=_unique(sections), footer=footer, warning=warning, anchor=_anchor
     )
+
+
+def check_target(path: Path) -> None:
+    """Refuse to write a report where it would take the place of anything but a report.
+
+    Raises
+    ------
+    UsageError
+        If there is a file that is no HTML, or a folder, or no folder to write into; nothing is changed.
+    """
+    if path.is_dir():
+        raise UsageError(f"{str(path)!r} is a folder", hint="name a file, as in -o audit.html")
+    if not path.parent.is_dir():
+        raise UsageError(f"no folder {str(path.parent)!r} to write into", hint="make it first")
+    if path.exists():
+        with path.open("rb") as file:
+            head = file.read(START).lstrip().lower()
+        if not head.startswith((b"<!doctype html", b"<html")):
+            raise UsageError(
+                f"{path} exists and is no HTML file", hint="choose another -o, as in -o audit.html; nothing was changed"
+            )
+
+
+def write(path: Path, text: str) -> None:
+    """Write a report into a file, which appears when it is whole."""
+    fresh = path.with_name(f".{path.name}.writing")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def public(sections: Sequence[Section]) -> list[Section]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from medtasks import registry
 from medtasks.errors import PluginError
+from medtasks.machine import PYTHON
 from medtasks.testing.bench import child_environment
 from medtasks.testing.checks import checks_of
 from medtasks.testing.report import Outcome, Report, State, known
@@ -61,7 +62,7 @@ def _run(order: Path, seconds: float) -> str:
     said = order.with_name("stderr.txt")
     with said.open("wb") as file:  # a pipe would stay open as long as anything that the child has started
         process = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, str(order)],
+            [*PYTHON, "-c", _CHILD, str(order)],
             stdout=subprocess.DEVNULL,
             stderr=file,
             env=child_environment(),

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from medtasks import registry
 from medtasks.cases import Cases, Images
 from medtasks.dataset import Dataset
+from medtasks.machine import PYTHON
 from medtasks.model import Config, Context, Model, configure, model_class
 from medtasks.predictor import Predictor
 from medtasks.task import Outputs, load_task
@@ -267,7 +268,7 @@ def run_child(code: str, argument: str, patience: float, environment: dict[str, 
         If it takes longer than ``patience`` seconds.
     """
     return subprocess.run(
-        [sys.executable, "-c", code, argument],
+        [*PYTHON, "-c", code, argument],
         capture_output=True,
         text=True,
         check=False,

@@ -30,7 +30,7 @@ def answer(order: str) -> None:
             place.mkdir()
             model.save(place)
         else:
-            model = read_model(kind, place, config, context)
+            model = read_model(kind, name, place, config, context)
         # What it told of `fit` must not be what it tells of `predict`.
         asked = Context(SEED, content["device"]) if content["fit"] else context
         raw = model.predict(part(toy, TRAIN + VALID, len(toy)).cases, context=asked)

@@ -57,7 +57,7 @@ def learns_on_gpu(bench: Bench) -> None:
     """
     _fitted(bench, "gpu")
     context = Context(bench.context.seed, "cpu", scratch=bench.context.scratch)
-    model = read_model(bench.model, _place(bench, "gpu"), bench.config, context)
+    model = read_model(bench.model, bench.name, _place(bench, "gpu"), bench.config, context)
     beats_guessing(bench, bench.decided(model, bench.train, bench.valid))
 
 

@@ -17,8 +17,6 @@ from medtasks.task import Evaluation
 from medtasks.testing.bench import SEED, Bench
 from medtasks.testing.report import Absent, Broken, Skipped
 
-LESS_IS_BETTER = frozenset({"rmse", "mae", "mse", "brier", "log_loss", "ece", "medae"})
-"""Measures of error; of any other headline more is better."""
 WIDE = 2.5
 """Half-widths of guessing's 95 % interval by which a model taught at random may beat it: five standard errors, which
 chance reaches once in more than a million."""
@@ -31,7 +29,7 @@ def learns(bench: Bench) -> None:
     """On toy data whose cause is plain, the answers beat guessing (the same answers dealt to other cases).
 
     To mend: check that features and targets stay in step; if the model needs more cases or epochs than the toy
-    data allow, give it a `toy_config`.
+    data allow, give it a `toy_config`. If less of the measure is better, `Task.lower_is_better` has to name it.
     """
     beats_guessing(bench, bench.predictor)
 
@@ -42,7 +40,7 @@ def beats_guessing(bench: Bench, predictor: Predictor) -> None:
         if found.value is None or guess.value is None:
             raise Broken(f"{name} of the answers is not defined")
         low, high = (found.value if end is None else end for end in (found.low, found.high))
-        if _gain(name, low, high, guess.value) <= 0:
+        if _gain(bench, name, low, high, guess.value) <= 0:
             raise Broken(f"{name} is {found}, no better than {guess.value:.3f} by guessing")
 
 
@@ -64,7 +62,7 @@ def shuffled_labels(bench: Bench) -> None:
             if found.value is None or guess.value is None or guess.low is None or guess.high is None:
                 continue
             room = WIDE * (guess.high - guess.low) / 2
-            if _gain(name, found.value, found.value, guess.value) > room:
+            if _gain(bench, name, found.value, found.value, guess.value) > room:
                 raise Broken(f"{name} of random labels of {what} is {found}; guessing has {guess.value:.3f}")
 
 
@@ -169,6 +167,6 @@ def _judged(bench: Bench, data: Dataset, answers: pd.DataFrame) -> dict[str, Mea
     return found
 
 
-def _gain(name: str, low: float, high: float, guess: float) -> float:
+def _gain(bench: Bench, name: str, low: float, high: float, guess: float) -> float:
     """Return by how much the worse end of a measure's interval is better than guessing."""
-    return guess - high if name.partition(" ")[0] in LESS_IS_BETTER else low - guess
+    return guess - high if name.partition(" ")[0] in bench.task.lower_is_better else low - guess

@@ -13,7 +13,8 @@ from medtasks.cases import Cases, Patients
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError
 from medtasks.report.blocks import Section
-from medtasks.task import Decision, Evaluation, Judged, Outputs, check_numbers
+from medtasks.shapes import check_numbers
+from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment import policies
 from medtasks.treatment.effects import ABSTAIN, INSUFFICIENT, RECOMMEND, TIED, Z, calibrate, choose, critical, effects
 from medtasks.treatment.questions import LEAST, Asked, Question, pair_column

@@ -14,7 +14,8 @@ from medtasks.errors import DataError
 from medtasks.evaluation.bootstrap import Weights, resample
 from medtasks.evaluation.conformal import quantile
 from medtasks.report.blocks import Section
-from medtasks.task import Decision, Evaluation, Judged, Outputs, check_numbers
+from medtasks.shapes import check_numbers
+from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment.effects import INSUFFICIENT, RECOMMEND
 from medtasks.treatment.questions import LEAST, Question
 from medtasks.trust import UNKNOWN, group_of

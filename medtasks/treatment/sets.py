@@ -14,7 +14,8 @@ from medtasks.dataset import Dataset
 from medtasks.errors import DataError
 from medtasks.evaluation.bootstrap import Weights, resample
 from medtasks.report.blocks import Section
-from medtasks.task import Decision, Evaluation, Judged, Outputs, check_numbers
+from medtasks.shapes import check_numbers
+from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment import selection
 from medtasks.treatment.effects import ABSTAIN, RECOMMEND
 from medtasks.treatment.questions import LEAST, Question

@@ -67,7 +67,33 @@ def test_the_file_names_rows_and_no_values(cli: Cli, clinic: pd.DataFrame, tmp_p
     text = (tmp_path / "audit.html").read_text(encoding="utf-8")
     assert clinic["id"].iloc[4] in text
     assert "77123" not in text + done.out
-    assert cli("audit", tmp_path / "far.csv", "--task", "diagnosis", "-o", tmp_path).code == 4
+    assert cli("audit", tmp_path / "far.csv", "--task", "diagnosis", "-o", tmp_path).code == 2
+
+
+def test_the_file_replaces_nothing_but_an_earlier_one(
+    cli: Cli, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = clean.read_bytes()
+    (tmp_path / "link.csv").symlink_to(clean)
+    for name in ("clean.csv", "link.csv"):
+        done = cli("audit", clean, "--task", "diagnosis", "-o", tmp_path / name)
+        assert (done.code, done.error) == (2, f"{tmp_path / name} exists and is no HTML file")
+        assert clean.read_bytes() == before
+    assert cli("audit", clean, "--task", "diagnosis", "-o", tmp_path / "no" / "a.html").code == 2
+    out = tmp_path / "audit.html"
+    out.write_text("<!DOCTYPE html><p>earlier</p>", encoding="utf-8")
+
+    def fail(self: Path, target: Path) -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        assert cli("audit", clean, "--task", "diagnosis", "-o", out).code == 1
+    assert "earlier" in out.read_text(encoding="utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli("audit", clean, "--task", "diagnosis", "-o", "~/audit.html").code == 0
+    assert "earlier" not in out.read_text(encoding="utf-8")
+    assert {path.name for path in tmp_path.iterdir()} == {"clean.csv", "link.csv", "audit.html"}
 
 
 def test_wrong_usage(cli: Cli, clean: Path) -> None:

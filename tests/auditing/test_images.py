@@ -112,6 +112,18 @@ def test_size_and_file_names_that_tell_the_label(
     assert seen(medtasks.audit("diagnosis", write(tmp_path / "films", **changes)).findings) == expected
 
 
+def test_colour_is_told_of_beside_size(tmp_path: Path) -> None:
+    folder = write(tmp_path / "films", size=(32, 24))
+    for path in (folder / "ill").iterdir():
+        picture = np.stack([np.asarray(Image.open(path))] * 3, axis=2)
+        picture[:, :, 2] //= 2
+        Image.fromarray(picture).save(path)
+    titles = [one.title for one in medtasks.audit("diagnosis", folder).findings if one.check == "leaks"]
+    assert len(titles) == 2, titles
+    assert "width" in " ".join(titles)
+    assert "colour mode" in " ".join(titles)
+
+
 def test_few_images_do_not_fail() -> None:
     few = film_set(drawn(4), split=None)
     assert all(one.check == "classes" for one in audit(few))

@@ -56,6 +56,35 @@ def test_linked_folders_are_followed_once(folder: Path, tmp_path_factory: pytest
     assert sorted(names) == ["a.png", "b.png", "d.png", "e.jpg", "f.png", "g.png"]
 
 
+def test_a_folder_is_read_once_whatever_links_lead_to_it(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    disk = tmp_path_factory.mktemp("disk")
+    draw(disk / "deep" / "h.png")
+    draw(tmp_path / "ill" / "x.png")
+    draw(tmp_path / ".store" / "y.png")
+    for name, target in {
+        "also": tmp_path / "ill",
+        "ill2": tmp_path / "ill",
+        "kept": tmp_path / ".store",
+        "one": disk / "deep",
+        "two": disk,
+        "whole": disk,
+    }.items():
+        (tmp_path / name).symlink_to(target)
+    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
+    assert found == ["ill/x.png", "kept/y.png", "one/h.png"]
+
+
+def test_the_home_folder_is_told_by_a_tilde(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    for source in (f"~/{folder.name}", Path("~", folder.name)):
+        assert [name for part in read(source) for name in part.ids][:3] == ["a.png", "b.png", "f.png"]
+    assert [name for part in read(f"~/{folder.name}/c/*.png") for name in part.ids] == ["d.png"]
+    np.savez(folder / "some.npz", images=np.zeros((2, 4, 4), np.uint8))
+    assert len(read(f"~/{folder.name}/some.npz")[0].ids) == 2
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 256])
 def test_a_folder_is_one_row_in_one_row_out(folder: Path, chunk: int) -> None:
     readings = read(folder, chunk=chunk)

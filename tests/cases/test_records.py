@@ -322,3 +322,11 @@ def test_digests_know_the_values_and_not_the_names() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="fit"):
         Records(["a"], pd.DataFrame({"x": [1.0, 2.0]}), [Field("x", "number")])
+
+
+def test_the_home_folder_is_told_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pd.DataFrame({"x": [1.5, 2.5]}).to_csv(tmp_path / "visits.csv", index=False)
+    schema = Records.from_table(pd.DataFrame({"x": [1.0, 2.0]})).schema()
+    (reading,) = Records.read("~/visits.csv", schema)
+    assert reading.errors == (None, None)

@@ -7,12 +7,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from medtasks import registry
 from medtasks.cli import doctor
+from medtasks.testing.bench import run_child
 
 Cli = Callable[..., Any]
 TWO = ("acme-one", "acme-two")
@@ -81,3 +83,20 @@ def test_a_timeout_of_nothing_is_refused(cli: Cli) -> None:
     done = cli("doctor", "--timeout", "0")
     assert done.code == 2
     assert "--timeout" in done.error
+
+
+def test_children_run_nothing_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    ran = tmp_path / "ran"
+    code = f"import pathlib; pathlib.Path({str(ran)!r}).touch(); raise ImportError"
+    for name in ("platformdirs.py", "acme_here.py", "numpy.py"):
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert doctor._failure(registry.find("task", "diagnosis"), 60.0) is None
+    done = run_child("import acme_here", "", 60.0, environment)
+    assert "No module named 'acme_here'" in done.stderr
+    assert not ran.exists()
+    done = run_child("import acme_here", "", 60.0, {**environment, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert ran.exists()  # what PYTHONPATH names counts

@@ -446,6 +446,53 @@ def test_a_model_of_which_nothing_was_kept_is_told_to_start_anew(
     assert "it starts anew" in done.err
 
 
+EXITS = """
+import os, sys
+from acme_base import It as Base
+class It(Base):
+    def fit(self, train, valid, *, context):
+        if os.environ.get("EXIT") == "fit": sys.exit("no licence for CASEMARK0000")
+        super().fit(train, valid, context=context)
+    def predict(self, cases, *, context):
+        if os.environ.get("EXIT") == "predict": sys.exit()
+        return super().predict(cases, context=context)
+    def save(self, folder):
+        if os.environ.get("EXIT") == "save": sys.exit(0)
+        super().save(folder)
+"""
+
+
+@pytest.mark.parametrize("where", ["fit", "predict", "save"])
+def test_a_plugin_cannot_end_the_program(
+    plugins: Any,
+    constant: str,
+    cli: Cli,
+    records_csv: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    plugins.model("acme-base", constant)
+    plugins.model("acme-exits", EXITS)
+    monkeypatch.setenv("EXIT", where)
+    out = tmp_path / "r"
+    done = cli("run", "diagnosis", "--data", records_csv, "--model", "acme-exits", "--folds", "1", "--out", out)
+    assert (done.code, done.out, out.exists()) == (3, "", False)
+    assert "diagnosis.acme-exits called sys.exit in acme_exits.py:" in done.error
+    assert "CASEMARK" not in done.err
+
+
+def test_what_ends_the_program_elsewhere_is_no_success(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(kind: str) -> list[Any]:
+        raise SystemExit("CASEMARK0000")
+
+    monkeypatch.setattr("medtasks.registry.entries", leave)
+    done = cli("models")
+    assert (done.code, done.out) == (1, "")
+    assert done.error.startswith("unexpected SystemExit in ")
+    assert "CASEMARK" not in done.err
+
+
 def test_the_reader_of_a_pipe_may_leave(environment: dict[str, str], tmp_path: Path) -> None:
     read, write = os.pipe()
     child = subprocess.Popen(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from medtasks.evaluation.domain import Domain, Scale, verdict
-from medtasks.evaluation.shift import drifted, two_sample, validity
+from medtasks.evaluation.shift import drifted, validity
 
 RNG = np.random.default_rng(0)
 MIX = RNG.normal(size=(8, 12))
@@ -53,12 +54,45 @@ def test_constant_features_are_no_fault() -> None:
     assert (verdict(domain(np.ones((5, 3)))) == "in").all()
 
 
+def test_distances_of_many_cases_need_little_memory() -> None:
+    rng = np.random.default_rng(0)
+    domain = Domain.fit(rng.normal(size=(1000, 64)), rng.normal(size=(200, 64)))
+    many = rng.normal(size=(5000, 64))
+    tracemalloc.start()
+    near, left = domain.distances(many)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * many.nbytes  # what each centre's differences took was 50 times as much
+    places = (many[:3] - domain.mean) / domain.spread @ domain.axes
+    wanted = [np.linalg.norm(place - domain.centres, axis=1).min() for place in places]
+    assert near[:3] == pytest.approx(wanted)
+    assert len(left) == 5000
+
+
 def test_a_shift_is_told_from_none() -> None:
     assert validity(draw(200, 1), draw(200, 2)).status == "exchangeable"
     assert validity(draw(200, 1), draw(200, 2, 2.0)).status == "shifted"
     assert validity(draw(20, 1), draw(200, 2)).status == "untested"
-    area, error = two_sample(draw(200, 1), draw(200, 2))  # type: ignore[misc]
-    assert area == pytest.approx(0.5, abs=4 * error)
+    area = validity(draw(200, 1), draw(200, 2)).auroc
+    assert area == pytest.approx(0.5, abs=4 * np.sqrt(401 / (12 * 200 * 200)))  # four standard errors of chance
+
+
+def test_patients_with_several_cases_are_no_shift() -> None:
+    rng = np.random.default_rng(3)
+
+    def side(patients: int, move: float = 0.0) -> np.ndarray:
+        middles = rng.normal(size=(patients, 1, 20)) + move
+        return np.asarray((middles + 0.3 * rng.normal(size=(patients, 8, 20))).reshape(-1, 20))
+
+    def owners(name: str, patients: int) -> np.ndarray:
+        return np.repeat(np.array([f"{name}{i}" for i in range(patients)], dtype=object), 8)
+
+    groups = owners("a", 40), owners("b", 40)
+    found = [validity(side(40), side(40), groups=groups).status for _ in range(20)]
+    assert found.count("shifted") <= 1  # one in a hundred by chance; all of them where rows were dealt out
+    assert validity(side(40), side(40, 1.0), groups=groups).status == "shifted"
+    few = owners("a", 20), owners("b", 40)
+    assert validity(side(20), side(40), groups=few).status == "untested"
 
 
 def test_a_shift_inside_a_class_is_found() -> None:
@@ -76,3 +110,7 @@ def test_a_drift_shows_in_the_share_beyond() -> None:
     assert drifted(alike, 200).status == "exchangeable"
     assert drifted(np.where(rng.random(400) < 0.3, 1.5, 0.2), 200).status == "shifted"
     assert drifted(alike[:10], 200).status == "untested"
+    far, owners = np.full(400, 0.2), np.repeat(np.arange(40), 10)
+    far[:50] = 1.5  # five of 40 patients, with all their cases
+    assert drifted(far, 200).status == "shifted"
+    assert drifted(far, 200, owners).status == "exchangeable"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from medtasks.evaluation.metrics import LOWER_IS_BETTER, ORDER, auprc, auroc, classification, confusion
+from medtasks.evaluation.directions import LOWER_IS_BETTER
+from medtasks.evaluation.metrics import ORDER, auprc, auroc, classification, confusion
 
 
 def draw(classes: int, seed: int, ties: bool) -> tuple[Any, Any, Any, Any]:

@@ -48,6 +48,32 @@ def test_rankings_are_those_of_rdkit(drawn: tuple[np.ndarray, ...]) -> None:
         assert found["ef_1pct"][i] == pytest.approx(Scoring.CalcEnrichment(rows, 1, [0.01])[0], rel=1e-9)
 
 
+def test_ties_share_their_hits_whatever_the_order_of_the_rows(drawn: tuple[np.ndarray, ...]) -> None:
+    y, p, weights = drawn
+    active, scores = y > 0.8, np.round(p)
+    found = screening(active, scores, weights)
+    for order in (np.argsort(active), np.argsort(~active)):  # inactive first, active first
+        again = screening(active[order], scores[order], weights[:, order])
+        assert again["bedroc"] == pytest.approx(found["bedroc"])
+        assert again["ef_1pct"] == pytest.approx(found["ef_1pct"])
+    rng, one = np.random.default_rng(1), np.ones((1, len(y)))
+    told = []
+    for _ in range(400):
+        order = rng.permutation(len(y))
+        order = order[np.argsort(-scores[order], kind="stable")]
+        told.append(Scoring.CalcBEDROC([[scores[j], bool(active[j])] for j in order], 1, 20.0))
+    mean = screening(active, scores, one)["bedroc"][0]
+    assert mean == pytest.approx(np.mean(told), abs=5 * np.std(told) / 20)  # five standard errors
+
+
+def test_r2_does_not_depend_on_where_the_targets_lie(drawn: tuple[np.ndarray, ...]) -> None:
+    y, p, weights = drawn
+    found = regression(y, p, weights)["r2"]
+    for offset in (1e4, 1e5, 1e6):
+        # targets so far from 0 are themselves right to 1e-10 of their spread
+        assert regression(y + offset, p + offset, weights)["r2"] == pytest.approx(found, rel=1e-6)
+
+
 def test_matthews_is_scikit_learns(drawn: tuple[np.ndarray, ...]) -> None:
     y, p, weights = drawn
     found = matthews(y > 0, p > 0, weights)
@@ -65,6 +91,9 @@ def test_a_prediction_beyond_a_bound_is_no_error() -> None:
 
 
 def test_what_is_not_defined_is_nan() -> None:
+    for value in (1.0, 0.1, 1e5 / 3):  # rounding of alike targets is no spread
+        alike = regression(np.full(4, value), np.arange(4.0), np.array([[1.0, 2.0, 3.0, 1.0]]))
+        assert np.isnan(alike["r2"][0])
     same = regression(np.ones(4), np.arange(4.0), np.ones((1, 4)))
     assert np.isnan([same["r2"][0], same["spearman"][0], same["kendall"][0]]).all()
     nothing = regression(np.arange(3.0), np.arange(3.0), np.zeros((1, 3)))

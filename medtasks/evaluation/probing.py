@@ -1,7 +1,8 @@
 """Probes: how well something tells two kinds of rows apart, judged on rows left out.
 
 A probe says what a model could read off a column, a corner or a name; its area under the ROC curve comes with a
-standard error (Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747).
+standard error (Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747). A classifier that tells two samples apart
+better than chance is a test of whether they come from one source (Lopez-Paz & Oquab 2017, arXiv:1610.06545).
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def separable(columns: Values, truth: Truth, groups: npt.NDArray[Any] | None = N
     ----------
     columns : (n, d), finite
     truth : (n,) which rows are of the kind
-    groups : (n,) rows of one group are left out together
+    groups : (n,) the patient of each row, or None where each row is one of its own. Rows of one group are left out
+        together, and the standard error counts groups: rows of one patient are alike, and tell no more than one does
     """
     rows = _sample(truth, seed)
     columns, truth = columns[rows], truth[rows]
@@ -93,7 +95,8 @@ def separable(columns: Values, truth: Truth, groups: npt.NDArray[Any] | None = N
         return NOTHING
     columns = (columns - columns.mean(axis=0)) / columns.std(axis=0)
     columns = np.column_stack([columns, np.ones(len(columns))])
-    parts = _folds(truth, None if groups is None else groups[rows], seed)
+    groups = None if groups is None else groups[rows]
+    parts = _folds(truth, groups, seed)
     answer = truth - truth.mean()
     whole, moments = columns.T @ columns, columns.T @ answer
     ridge = PENALTY * np.eye(columns.shape[1])
@@ -109,7 +112,14 @@ def separable(columns: Values, truth: Truth, groups: npt.NDArray[Any] | None = N
     if not found:
         return NOTHING
     mean = float(np.average(found, weights=weights))
-    return Told(mean, _error(mean, int(truth.sum()), int((~truth).sum())))
+    return Told(mean, _error(mean, *(units(int(side.sum()), groups, side) for side in (truth, ~truth))))
+
+
+def units(n: int, groups: npt.NDArray[Any] | None, rows: Truth | None = None) -> int:
+    """Count what was drawn independently: patients where there are ``groups`` (of some of the rows), else the rows."""
+    if groups is None:
+        return n
+    return len(set((groups if rows is None else groups[rows]).tolist()))
 
 
 def _sample(truth: Truth, seed: int) -> Codes:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medtasks.auditing.probing import LEAST, area, codes_tell, column_tells, separable
+from medtasks.evaluation.probing import LEAST, area, codes_tell, column_tells, separable
 
 
 def test_the_area_is_that_of_scikit_learn_with_an_honest_error() -> None:
