@@ -245,8 +245,10 @@ def choose_fields(history: History, rows: Ints, least: int, share: float, most: 
             chosen += names
     order = {name: i for i, name in enumerate(name for _, names in counted for name in names)}
     first = [AGE, *CATEGORIES, EARLIER, SINCE]
-    rare = sum(0 < count < enough for count, _ in counted)
-    notes = [f"{rare} codes that show for fewer than {enough} of {people} patients are no fields"] if rare else []
+    rare = [names[0] for count, names in counted if 0 < count < enough]
+    notes = [f"{len(rare)} codes that show for fewer than {enough} of {people} patients are no fields"] if rare else []
+    if allergies := sum(name.startswith("allergy: ") for name in rare):  # no rule can know of these
+        notes[0] += f", {allergies} of them allergies, for which nothing can be held back"
     over = sum(len(names) for _, names in frequent) - len(chosen)
     notes += [f"{over} fields beyond the {most} most frequent are left out"] if over else []
     return first + sorted(dict.fromkeys(chosen), key=order.__getitem__), notes

@@ -30,6 +30,7 @@ from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.splits import read_split
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.questions import ARM, DOSE, Asked
+from medtasks.treatment.safety import allergy_notes
 from medtasks.words import plural
 
 TREATMENTS, OUTCOMES = ("treatment", "arm"), ("outcome",)
@@ -123,6 +124,8 @@ def read_patients(table: pd.DataFrame, options: TreatmentOptions, where: str, sc
     if not len(rows):
         raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
     _check_ids([ids[i] for i in rows], columns, where)
+    if told.asked.question == ARM:
+        notes = [*notes, *allergy_notes(fields, told.names)]
     whole = spare_cut(table, {columns.group: "cut", columns.split: "train"})
     groups = names_in(whole, columns.group, where)
     if groups is None:

@@ -16,7 +16,7 @@ from medtasks.task import Outputs
 from medtasks.treatment import selection
 from medtasks.treatment.exporting import export
 from medtasks.treatment.options import TreatmentOptions
-from medtasks.treatment.safety import Knowledge, Rule, allergens, read_knowledge
+from medtasks.treatment.safety import Knowledge, Rule, allergens, allergy_notes, read_knowledge
 from medtasks.treatment.sets import Set, given_sets
 
 SET = Set()
@@ -113,6 +113,35 @@ def test_allergens_are_names_or_words_of_them() -> None:
     )
     assert allergens(cases, NAMES, ()).tolist() == [[False, False, True, False], [True, False, False, False]]
     assert allergens(cases, ("x",), ("Folic_acid",)).tolist() == [[True], [False]]
+
+
+@pytest.mark.parametrize(
+    ("field", "medicines", "hit"),
+    [
+        ("allergy: Penicillin V (RxNorm 7984)", ("penicillin v potassium 250 mg", "aspirin"), [True, False]),
+        ("allergy: Penicillin V (substance) (SNOMED 6369005)", ("penicillin v", "aspirin"), [True, False]),
+        ("allergy: Allergy to aspirin (finding) (SNOMED 293586001)", ("penicillin v", "aspirin"), [False, True]),
+        ("allergy: J01CE02 (ATC)", ("J01CE02", "B01AC06"), [True, False]),
+        ("allergy: Insulin (human) (RxNorm 5856)", ("insulin (human) 100 units", "insulin lispro"), [True, False]),
+        ("allergy: insulin (human)", ("insulin (human)", "insulin lispro"), [True, False]),
+        ("allergy: _", ("penicillin v", "aspirin"), [False, False]),
+    ],
+)
+def test_codes_behind_an_allergen_are_no_part_of_its_name(
+    field: str, medicines: tuple[str, ...], hit: list[bool]
+) -> None:
+    cases = Patients.from_table(pd.DataFrame({field: ["yes", "no"]}))
+    assert allergens(cases, medicines, ()).tolist() == [hit, [False, False]]
+
+
+def test_fields_of_allergies_that_hold_nothing_back_are_told() -> None:
+    yes, what = ["yes", "no", "no"] * 5, ["nuts", "aspirin", "nuts"] * 5
+    table = pd.DataFrame({"allergy: Aspirin (RxNorm 1191)": yes, "allergy: Peanut": yes[::-1], "allergy": what})
+    fields = Patients.from_table(table).fields
+    (note,) = allergy_notes(fields, NAMES)
+    assert note.startswith("nothing is held back for 2 of 3 fields of allergies")
+    assert note.endswith("'allergy: Peanut', 'allergy'")
+    assert allergy_notes(fields[:1], NAMES) == []
 
 
 def test_two_of_a_class_are_a_duplicate() -> None:
