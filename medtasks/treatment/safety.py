@@ -23,7 +23,10 @@ from medtasks.errors import DataError
 from medtasks.words import plain, plural
 
 FIRST, SECOND = ("a", "name1", "atc_a", "drug1", "medicine1"), ("b", "name2", "atc_b", "drug2", "medicine2")
-ALLERGIC = "the patient is allergic to it"
+ALLERGIC, DUPLICATE = "the patient is allergic to it", "duplicate of class"
+"""Why a medicine is held back beside interactions."""
+UNTOLD = "not told"
+"""The severity in a cell where the table of interactions, or the rule, says none."""
 SEPARATOR = "; "
 """What stands between medicines in a cell of a table."""
 ALLERGY = re.compile(r"allerg(?:y|ic)(?:\s+to)?\s*:?\s*(.+)", re.IGNORECASE)
