@@ -14,6 +14,7 @@ from medtasks.cases import Records
 from medtasks.cases.event_tables import UNNAMED
 from medtasks.cases.events import Events, is_event_folder, read_events
 from medtasks.cases.medicines import ingredient, read_mapping
+from medtasks.cases.records import infer_fields
 from medtasks.cases.visits import Visits, visits_table
 from medtasks.errors import DataError, UsageError
 
@@ -103,6 +104,26 @@ def test_mimic_at_admission(mimic: Path) -> None:
     assert visits.returning.tolist() == [False, True, False]
     assert any("all over 89" in note for note in visits.notes)
     assert any("bases and additives" in note for note in visits.notes)
+
+
+@pytest.mark.parametrize("columns", ["", ", anchor_age", ", anchor_year", ", anchor_age, anchor_year"])
+def test_patients_without_a_date_of_birth(tmp_path: Path, columns: str) -> None:
+    cells = columns.replace("anchor_age", "50").replace("anchor_year", "2099")
+    people = f"""
+        subject_id, gender{columns}
+        1, F{cells}
+        2, M{cells.replace("50", "unknown")}"""
+    events = read_events(write(tmp_path, {**MIMIC, "PATIENTS": people}))
+    visits = visits_table(events, **EVERYTHING)
+    if columns.count("anchor") < 2:
+        assert visits.table["age"].isna().all()
+        assert any("so that ages are not known" in note for note in visits.notes)
+    else:
+        assert visits.table["age"].tolist()[:2] == [51, 52]
+        assert visits.table["age"].isna().tolist() == [False, False, True]
+        assert not any("ages" in note for note in visits.notes)
+    fields, _ = infer_fields(visits.table)
+    assert "sex" in [field.name for field in fields]
 
 
 def test_codes_of_the_stay_show_only_at_discharge(mimic: Path) -> None:
