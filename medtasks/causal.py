@@ -150,8 +150,10 @@ def clustered(influence: Values, groups: npt.NDArray[Any] | None = None, paramet
     Examples
     --------
     >>> values = np.array([[1.0], [2.0], [6.0]])
-    >>> float(clustered((values - 3) / 3)[0, 0]), float(values.var(ddof=1) / 3)
-    (2.3333333333333335, 2.3333333333333335)
+    >>> round(float(clustered((values - 3) / 3)[0, 0]), 6), round(float(values.var(ddof=1) / 3), 6)
+    (2.333333, 2.333333)
+    >>> bool(clustered((values - 3) / 3, np.array(["p1", "p1", "p2"]))[0, 0] > 2.4)
+    True
     """
     sums = influence
     if groups is not None:
