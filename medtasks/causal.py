@@ -54,14 +54,20 @@ def received(dataset: Dataset) -> tuple[Codes, Values]:
 
 
 def folds(treatment: Codes, groups: npt.NDArray[Any] | None, count: int, seed: int) -> Iterator[tuple[Codes, Codes]]:
-    """Yield (rest, left out) rows ``count`` times, each treatment in proportion, groups whole."""
+    """Yield (rest, left out) rows ``count`` times, each treatment in proportion.
+
+    Groups stay whole, but where there are fewer than folds, or a treatment is given in none of the rest.
+    """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     blank = np.zeros((len(treatment), 1))
     if groups is not None and len(set(groups.tolist())) >= count:
-        yield from StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(blank, treatment, groups)
-    else:
-        yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(blank, treatment)
+        parted = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(blank, treatment, groups)
+        whole, given = list(parted), len(np.unique(treatment))
+        if all(len(np.unique(treatment[rest])) == given for rest, _ in whole):
+            yield from whole
+            return
+    yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(blank, treatment)
 
 
 def propensities(
@@ -122,6 +128,47 @@ def score(dataset: Dataset, seed: int = 0) -> Scores:
     known = dataset.extra.get("propensity")
     propensity = propensities(features, treatment, arms, dataset.groups, seed) if known is None else known
     return Scores(doubly_robust(outcome, treatment, expected, propensity), propensity, expected)
+
+
+def clustered(influence: Values, groups: npt.NDArray[Any] | None = None, parameters: int = 1) -> Values:
+    """Return (p, p) the covariance of p estimates from what each row adds to their errors.
+
+    Rows of one group (the visits of a patient) are added up before they are squared, for they are not independent
+    (Liang & Zeger 1986, doi:10.1093/biomet/73.1.13), with the usual factor for few groups (Cameron & Miller 2015,
+    doi:10.3368/jhr.50.2.317, eq. 12). Without groups this is the covariance of means, or HC1 of a regression.
+
+    Parameters
+    ----------
+    influence : (n, p); of the mean of values that is ``(values - values.mean(axis=0)) / n``
+    groups : (n,), or None where each row stands for itself
+    parameters : coefficients that were fitted
+
+    Returns
+    -------
+    (p, p) array, NaN where fewer than two groups tell nothing of the error
+
+    Examples
+    --------
+    >>> values = np.array([[1.0], [2.0], [6.0]])
+    >>> round(float(clustered((values - 3) / 3)[0, 0]), 6), round(float(values.var(ddof=1) / 3), 6)
+    (2.333333, 2.333333)
+    >>> bool(clustered((values - 3) / 3, np.array(["p1", "p1", "p2"]))[0, 0] > 2.4)
+    True
+    """
+    sums = influence
+    if groups is not None:
+        number = np.unique(groups, return_inverse=True)[1]
+        sums = np.zeros((number.max(initial=-1) + 1, influence.shape[1]))
+        np.add.at(sums, number, influence)
+    n, count = len(influence), len(sums)
+    if count < 2 or n <= parameters:
+        return np.full((influence.shape[1],) * 2, np.nan)
+    return np.asarray(count / (count - 1) * (n - 1) / (n - parameters) * sums.T @ sums)
+
+
+def mean_covariance(values: Values, groups: npt.NDArray[Any] | None = None) -> Values:
+    """Return (p, p) the covariance of the means of (n, p) values; see `clustered`."""
+    return clustered((values - values.mean(axis=0)) / max(1, len(values)), groups)
 
 
 def _count(treatment: Codes) -> int:

@@ -50,6 +50,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "medtasks.report.blocks": (),
     "medtasks.report.figures": (),
     "medtasks.trust": ("held", "means"),
+    "medtasks.words": ("plain",),
 }
 """The modules of the contract, and of some the only names that belong to it."""
 LONGEST = 300

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from medtasks.cases.event_folder import Folder
@@ -39,6 +40,8 @@ def read_mimic(folder: Folder) -> Events:
         required=True,
     )
     people = folder.whole("patients", ["subject_id", "gender"], ["dob", "anchor_age", "anchor_year"], required=True)
+    if "dob" not in people and not {"anchor_age", "anchor_year"} <= set(people.columns):
+        found.notes.append("PATIENTS has neither dob nor anchor_age with anchor_year, so that ages are not known")
     found.add_visits("ADMISSIONS", _mimic_visits(admissions, people), 1)
     ends = admissions.drop_duplicates("hadm_id").set_index("hadm_id")["dischtime"]
     for table, kind, systems in (
@@ -60,11 +63,12 @@ def read_mimic(folder: Folder) -> Events:
 def _mimic_visits(admissions: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
     person = people.drop_duplicates("subject_id").set_index("subject_id").reindex(admissions["subject_id"])
     start = read_times(admissions["admittime"])[0]
+    age = np.full(len(admissions), np.nan)
     if "dob" in person:
         age = years(start, read_times(person["dob"])[0])
-    else:
-        moved = pd.Series(start).dt.year.to_numpy() - pd.to_numeric(person["anchor_year"]).to_numpy()
-        age = pd.to_numeric(person["anchor_age"]).to_numpy() + moved
+    elif {"anchor_age", "anchor_year"} <= set(person.columns):
+        then, at = (pd.to_numeric(person[name], errors="coerce").to_numpy() for name in ("anchor_age", "anchor_year"))
+        age = then + pd.Series(start).dt.year.to_numpy() - at
     return pd.DataFrame(
         {
             "subject": admissions["subject_id"],

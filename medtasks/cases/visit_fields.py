@@ -34,6 +34,8 @@ PREFIXES = (
     "allergy",
 )
 DAY_SECONDS = 86_400.0
+ICD_LENGTH = 3
+"""Characters that ICD codes are cut to: those of a category, of which patients enough have one."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,7 @@ class History:
     at_once: bool
 
     @classmethod
-    def of(
-        cls, events: Events, drugs: pd.DataFrame, when: Times, asked: Times, retrospective: bool, length: int
-    ) -> History:
+    def of(cls, events: Events, drugs: pd.DataFrame, when: Times, asked: Times, retrospective: bool) -> History:
         """Find what shows.
 
         Parameters
@@ -73,15 +73,13 @@ class History:
             The time before which things must have been known to show: of all, and of medicines.
         retrospective
             Whether all that was coded and measured in the visit shows.
-        length
-            Characters that ICD codes are cut to.
         """
         keys: dict[str, list[str]] = {}
         pairs: dict[str, Ints] = {}
         table, visits = events.table, events.visits
         for kind, before in (("diagnosis", DIAGNOSIS), ("procedure", PROCEDURE), ("allergy", "allergy")):
             rows = table[table["kind"] == kind]
-            key, labels = code_labels(rows, length)
+            key, labels = code_labels(rows)
             seen = _Seen(rows, key, visits)
             here = f"{kind} {HERE}"
             keys[before], pairs[before] = labels, seen.before(when)
@@ -97,7 +95,7 @@ class History:
         ):
             keys[prefix], pairs[prefix] = labels, found
         rows = table[(table["kind"] == "laboratory") & table["value"].notna()]
-        key, labels = code_labels(rows, length, with_unit=True)
+        key, labels = code_labels(rows, with_unit=True)
         values = pd.DataFrame({"key": key, "subject": rows["subject"].cat.codes.to_numpy()})
         values = values.assign(known=rows["known"].to_numpy(), value=rows["value"].to_numpy())
         values = values.sort_values(["key", "subject", "known"], kind="stable", ignore_index=True)
@@ -174,8 +172,8 @@ def reasons(texts: pd.Series) -> tuple[list[str], Ints]:
     return [str(text) for text in uniques], found
 
 
-def code_labels(rows: pd.DataFrame, length: int, *, with_unit: bool = False) -> tuple[npt.NDArray[Any], list[str]]:
-    """Tell the code of each row, ICD cut to ``length``, and the label of each code.
+def code_labels(rows: pd.DataFrame, *, with_unit: bool = False) -> tuple[npt.NDArray[Any], list[str]]:
+    """Tell the code of each row, ICD cut to `ICD_LENGTH`, and the label of each code.
 
     Returns
     -------
@@ -187,7 +185,7 @@ def code_labels(rows: pd.DataFrame, length: int, *, with_unit: bool = False) -> 
     split = pd.Series(code.categories, dtype="string").str.partition("/").reindex(columns=[0, 2]).astype("string")
     system, text = split[0].str.replace(" ", "-"), split[2]
     cut = system.str.startswith("ICD").fillna(False).to_numpy(bool)
-    identity = system + " " + text.where(~cut, text.str[:length])
+    identity = system + " " + text.where(~cut, text.str[:ICD_LENGTH])
     texts = identity.to_numpy(object)[code.codes.to_numpy()] if len(rows) else np.zeros(0, object)
     each = pd.Series(texts, index=rows.index, dtype="string")
     if with_unit:
@@ -245,8 +243,10 @@ def choose_fields(history: History, rows: Ints, least: int, share: float, most: 
             chosen += names
     order = {name: i for i, name in enumerate(name for _, names in counted for name in names)}
     first = [AGE, *CATEGORIES, EARLIER, SINCE]
-    rare = sum(0 < count < enough for count, _ in counted)
-    notes = [f"{rare} codes that show for fewer than {enough} of {people} patients are no fields"] if rare else []
+    rare = [names[0] for count, names in counted if 0 < count < enough]
+    notes = [f"{len(rare)} codes that show for fewer than {enough} of {people} patients are no fields"] if rare else []
+    if allergies := sum(name.startswith("allergy: ") for name in rare):  # no rule can know of these
+        notes[0] += f", {allergies} of them allergies, for which nothing can be held back"
     over = sum(len(names) for _, names in frequent) - len(chosen)
     notes += [f"{over} fields beyond the {most} most frequent are left out"] if over else []
     return first + sorted(dict.fromkeys(chosen), key=order.__getitem__), notes

@@ -64,7 +64,6 @@ def visits_table(
     at: str | float = "admission",
     fields: Sequence[str] | None = None,
     medicines: Sequence[str] | None = None,
-    hours: float | None = None,
     level: str = "name",
     mapping: Sequence[pd.DataFrame] = (),
     atc_level: int | None = None,
@@ -72,7 +71,6 @@ def visits_table(
     least_share: float = 0.01,
     least_given: int = 10,
     most_columns: int = 1000,
-    code_length: int = 3,
     subjects: Collection[str] | None = None,
     keep_empty: bool = True,
 ) -> Visits:
@@ -87,8 +85,6 @@ def visits_table(
     fields, medicines
         The columns and names to build exactly (those a model was trained with); codes that they do not name are
         ignored. By default those seen often enough.
-    hours
-        Count only medicines started within so many hours of the prediction time.
     level, mapping, atc_level
         What a medicine is called: see `medtasks.cases.medicines.label_medicines`.
     least_patients, least_share
@@ -97,10 +93,10 @@ def visits_table(
         A medicine is asked for if so many patients were given it after a prediction time.
     most_columns
         Fields of codes at most; the most frequent stay.
-    code_length
-        Characters that ICD codes are cut to.
     subjects
-        The patients whose visits decide which fields and medicines there are (those of training); by default all.
+        The patients whose visits decide which fields and medicines there are; by default all. `medtasks.run` reads
+        before it splits and gives none, so that patients judged have their say too (docs/limits.md); benchmarks give
+        those of training.
     keep_empty
         Whether visits stay in after whose prediction time no medicine was started.
 
@@ -111,8 +107,6 @@ def visits_table(
     DataError
         If no visit is left, or nobody was given a medicine often enough.
     """
-    if (hours is not None and hours <= 0) or code_length < 1:
-        raise UsageError("hours and code length are positive", hint="leave hours out to take the whole visit")
     retrospective, lag = _prediction_time(at)
     start, end = (events.visits[name].to_numpy("datetime64[s]") for name in ("start", "end"))
     when: Times = np.asarray(np.where(np.isnat(end), start, end) if retrospective else start + lag)
@@ -121,9 +115,9 @@ def visits_table(
     drugs = events.table[events.table["kind"] == "medicine"]
     labels, notes = label_medicines(drugs, level, mapping, atc_level)
     drugs = drugs.assign(label=labels)[labels.notna().to_numpy()]
-    history = History.of(events, drugs, when, asked, retrospective, code_length)
+    history = History.of(events, drugs, when, asked, retrospective)
     rows: Ints = np.flatnonzero(retrospective | np.isnat(end) | (when < end) | (lag == np.timedelta64(0, "s")))
-    orders = _orders(drugs[np.isin(drugs["visit"], rows)], asked, end, hours)
+    orders = _orders(drugs[np.isin(drugs["visit"], rows)], asked, end)
     names, said = (list(medicines), []) if medicines is not None else _often(events, orders, subjects, least_given)
     column = pd.Index(names, dtype=object).get_indexer(pd.Index(orders["label"]))
     given = np.zeros((len(start), len(names)), dtype=np.uint8)
@@ -168,13 +162,11 @@ def _prediction_time(at: str | float) -> tuple[bool, np.timedelta64]:
     return False, np.timedelta64(round(float(match[1]) * 3600), "s")
 
 
-def _orders(drugs: pd.DataFrame, asked: Times, end: Times, hours: float | None) -> pd.DataFrame:
+def _orders(drugs: pd.DataFrame, asked: Times, end: Times) -> pd.DataFrame:
     """Return ``visit`` and ``label`` of the medicines that were started after the prediction time of their visit."""
     visit = drugs["visit"].to_numpy()
     time, known = (drugs[name].to_numpy("datetime64[s]") for name in ("time", "known"))
     after = (known >= asked[visit]) & ~(time > end[visit])
-    if hours is not None:
-        after &= time <= asked[visit] + np.timedelta64(round(hours * 3600), "s")
     return pd.DataFrame({"visit": visit[after], "label": drugs["label"].to_numpy(object)[after]})
 
 

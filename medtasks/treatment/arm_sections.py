@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from medtasks import causal, outcome
 from medtasks.evaluation.bootstrap import Measure, written
@@ -25,7 +24,8 @@ MEANS = {
 
 def write(judged: Judged) -> list[Section]:
     """Write every section on the result."""
-    scores = causal.score(judged.data)
+    assert isinstance(judged.evaluation, policies.Worth)
+    scores = judged.evaluation.scores
     return [
         Section("Does choosing for each patient help?", _result(judged, scores)),
         Section("The treatments, for everybody", _arms(judged, scores)),
@@ -61,18 +61,18 @@ def _result(judged: Judged, scores: causal.Scores) -> list[Block]:
 
 def _arms(judged: Judged, scores: causal.Scores) -> list[Block]:
     data, treatment = judged.data, causal.received(judged.data)[0]
+    means, covariance = scores.values.mean(axis=0), causal.mean_covariance(scores.values, data.groups)
     rows, bars = [], {}
     for arm, name in enumerate(data.names):
-        mine = scores.values[:, arm]
-        mean, error = float(mine.mean()), _reach(mine)
+        mean, error = float(means[arm]), _reach(covariance[arm, arm])
         seen = data.targets[treatment == arm, arm]
         bars[name] = (mean, mean - error, mean + error)
         rows.append([name, str(len(seen)), written(float(seen.mean())) if len(seen) else "", _interval(mean, error)])
     pairs = []
     for a in range(len(data.names)):
         for b in range(a + 1, len(data.names)):
-            gap = scores.values[:, a] - scores.values[:, b]
-            pairs.append([pair_column(data.names, a, b), _interval(float(gap.mean()), _reach(gap))])
+            reach = _reach(covariance[a, a] + covariance[b, b] - 2 * covariance[a, b])
+            pairs.append([pair_column(data.names, a, b), _interval(float(means[a] - means[b]), reach)])
     better = "less" if Asked.of(data.kinds).minimise else "more"
     return [
         Table(
@@ -166,10 +166,11 @@ def _largest(judged: Judged) -> list[Block]:
     return [Table(header, rows, "Look here first for fields that came after the treatment.", numeric=False)]
 
 
-def _reach(values: npt.NDArray[np.float64]) -> float:
-    """Return how far a 95 % interval of the mean reaches to each side."""
-    return Z * float(values.std(ddof=1)) / float(np.sqrt(len(values)))
+def _reach(variance: float) -> float:
+    """Return how far a 95 % interval of a mean reaches to each side."""
+    return Z * float(np.sqrt(np.maximum(variance, 0.0)))
 
 
 def _interval(value: float, reach: float) -> str:
-    return str(Measure(value, value - reach, value + reach))
+    known = np.isfinite(reach)  # one group alone tells nothing of the error
+    return str(Measure(value, value - reach if known else None, value + reach if known else None))

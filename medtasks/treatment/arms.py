@@ -20,7 +20,7 @@ from medtasks.treatment.effects import ABSTAIN, INSUFFICIENT, RECOMMEND, TIED, Z
 from medtasks.treatment.questions import LEAST, Asked, Question, pair_column
 from medtasks.treatment.safety import ALLERGIC, SEPARATOR, allergens
 from medtasks.treatment.support import Support, supported
-from medtasks.words import joined
+from medtasks.words import joined, plural
 
 LEAK = 0.95
 """Share of the outcome's spread that an arm or a field may tell: more is no effect but the outcome itself."""
@@ -28,6 +28,9 @@ TOGETHER = " | "
 """What stands between arms that cannot be told apart, in a cell of a table."""
 COVERED = 0.1
 """Share of patients for whom at least two arms must be comparable."""
+GROUPS = 4
+"""Groups (patients with several rows, or sites) in which an arm must be given: one to test and one to validate on, and
+two to train on, of which one is left out in turn."""
 CHANCE = 0.005
 """How often, in data without any effect, each of two tests may say that arms differ: on average, and between patients.
 Together they let chance alone recommend anything in at most 1 of 100 data sets."""
@@ -55,6 +58,7 @@ class Arm(Question):
                 f"treatment {dataset.names[small]!r} was given to {given[small]} patients; at least {LEAST} are needed",
                 hint="add patients, join treatments, or leave these rows out",
             )
+        _check_groups(dataset, treatment)
         if np.ptp(outcome) == 0:
             raise DataError("the outcome is the same for every patient", hint="name another --outcome")
         _check_leaks(dataset, treatment, outcome)
@@ -89,9 +93,10 @@ class Arm(Question):
         whole = causal.score(known).values
         scores = whole[-len(valid) :]
         mean = whole.mean(axis=0)
-        lines = calibrate(raw if raw.ndim == 2 else raw[:, :, 0], causal.Scores(scores, np.ones_like(scores), scores))
-        differs = _greatest(whole) > critical(arms, 1 - CHANCE)
-        ranks = max(pair["z"] for pair in lines) > _corrected(len(lines))
+        expected, told = raw if raw.ndim == 2 else raw[:, :, 0], causal.Scores(scores, np.ones_like(scores), scores)
+        lines = calibrate(expected, told, valid.groups)
+        differs = _greatest(whole, known.groups) > critical(arms, 1 - CHANCE, _freedom(known))
+        ranks = max(pair["z"] for pair in lines) > _corrected(len(lines), _freedom(valid))
         support = Support.fit(known.cases, treatment, arms, by_lot="propensity" in known.extra)
         return {
             "question": "arm",
@@ -212,22 +217,44 @@ def _reasons(
     return told
 
 
-def _greatest(scores: npt.NDArray[np.float64]) -> float:
+def _greatest(scores: npt.NDArray[np.float64], groups: npt.NDArray[Any] | None) -> float:
     """Return the largest z of the average effects over all pairs of arms."""
+    mean, covariance = scores.mean(axis=0), causal.mean_covariance(scores, groups)
     best = 0.0
     for a in range(scores.shape[1]):
         for b in range(a + 1, scores.shape[1]):
-            gap = scores[:, a] - scores[:, b]
-            spread = gap.std(ddof=1) / np.sqrt(len(gap))
-            best = max(best, abs(float(gap.mean())) / spread if spread > 0 else 0.0)
+            spread = float(np.sqrt(max(0.0, covariance[a, a] + covariance[b, b] - 2 * covariance[a, b])))
+            best = max(best, abs(float(mean[a] - mean[b])) / spread if spread > 0 else 0.0)
     return best
 
 
-def _corrected(tests: int) -> float:
-    """Return the z that a one-sided test among several must reach (Bonferroni; see `CHANCE`)."""
-    from scipy.stats import norm
+def _freedom(data: Dataset) -> int:
+    """Return the degrees of freedom of means over patients (groups); few leave the error itself uncertain."""
+    return max(1, (len(data) if data.groups is None else len(set(data.groups.tolist()))) - 1)
 
-    return float(norm.isf(CHANCE / tests))
+
+def _corrected(tests: int, freedom: int) -> float:
+    """Return the z that a one-sided test among several must reach (Bonferroni; see `CHANCE`)."""
+    from scipy.stats import t
+
+    return float(t.isf(CHANCE / tests, freedom))
+
+
+def _check_groups(dataset: Dataset, treatment: npt.NDArray[np.int64]) -> None:
+    """Refuse arms that too few patients (groups) received, or none of those that the data's own split trains on."""
+    for arm, name in enumerate(dataset.names):
+        mine = treatment == arm
+        if dataset.groups is not None and (count := len(set(dataset.groups[mine].tolist()))) < GROUPS:
+            raise DataError(
+                f"treatment {name!r} was given in {plural(count, 'group')} of rows that belong together; at least "
+                f"{GROUPS} are needed to train, validate and test",
+                hint="add patients, join treatments, or name as --group the patient and not what many share",
+            )
+        if dataset.split is not None and not (mine & (dataset.split == "train")).any():
+            raise DataError(
+                f"treatment {name!r} was given to nobody in the training part of the data's own split",
+                hint="mend the split, or leave it out and let medtasks split",
+            )
 
 
 def _check_leaks(dataset: Dataset, treatment: npt.NDArray[np.int64], outcome: npt.NDArray[np.float64]) -> None:

@@ -27,7 +27,7 @@ class BestArm(Model):
         """Average doubly robust scores; see `medtasks.causal`."""
         scores = causal.score(train, context.seed).values
         self.mean = scores.mean(axis=0)
-        self.covariance = np.cov(scores.T) / len(scores)
+        self.covariance = causal.mean_covariance(scores, train.groups)
 
     def predict(self, cases: Cases, *, context: Context) -> Values:
         """Return (n, arms, 1 + arms): the same means and covariance for everybody."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from medtasks.cases import Cases
 from medtasks.dataset import Dataset
-from medtasks.errors import DataError
+from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.bootstrap import Weights, resample
 from medtasks.evaluation.conformal import quantile
 from medtasks.report.blocks import Section
@@ -18,11 +18,13 @@ from medtasks.shapes import check_numbers
 from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment.effects import INSUFFICIENT, RECOMMEND
 from medtasks.treatment.questions import LEAST, Question
-from medtasks.trust import UNKNOWN, group_of
+from medtasks.trust import group_of
 
 Values = npt.NDArray[np.float64]
 NEAR = 0.2
 """A dose within a fifth of the right one: how dosing equations are judged (IWPC 2009, doi:10.1056/NEJMoa0809329)."""
+COLUMNS = ("decision", "reason", "estimand", "low", "high", "group")
+"""The columns of an answer beside the dose, which is called as the data call it."""
 
 
 class Dose(Question):
@@ -33,7 +35,12 @@ class Dose(Question):
     small: ClassVar[int] = 5000
 
     def check_trainable(self, dataset: Dataset) -> None:
-        """Refuse too few doses, doses that are not above 0, and one dose for all."""
+        """Refuse too few doses, doses that are not above 0, one dose for all, and a name that answers use otherwise."""
+        if dataset.names[0] in COLUMNS:
+            raise UsageError(
+                f"the dose is called {dataset.names[0]!r}, as is a column of the answers",
+                hint="rename the column to what it holds, such as mg_per_week",
+            )
         values = dataset.targets[:, 0]
         if len(values) < LEAST:
             raise DataError(f"{len(values)} patients have a dose; at least {LEAST} are needed", hint="add patients")
@@ -53,36 +60,37 @@ class Dose(Question):
             raise ValueError("predict returned a spread that is not above 0")
 
     def decide(self, valid: Dataset, raw: npt.NDArray[Any], options: Any, train: Dataset) -> Decision:
-        """Calibrate conformal intervals, within each group where the user names one."""
+        """Calibrate conformal intervals, within each group where the user names one; see `Trust.calibrate`.
+
+        Unlike there a group with too few patients borrows no interval from the others: a dose may be dangerous.
+        """
         dose, spread = _parts(raw)
         errors = np.abs(valid.targets[:, 0] - dose) / spread
         decision: Decision = {"question": "dose", "level": options.level, "within": options.within, "cases": len(valid)}
         groups = group_of(valid.cases, options.within)
-        quantiles = {UNKNOWN: quantile(errors, options.level)} if not options.within else {}
-        for name in sorted(set(groups.tolist())) if options.within else ():
-            mine = errors[groups == name]
-            quantiles[name] = quantile(mine, options.level)
-        decision["quantiles"] = quantiles
-        decision["calibrated_on"] = {name: int((groups == name).sum()) for name in quantiles}
+        found = {name: quantile(errors[groups == name], options.level) for name in sorted(set(groups.tolist()))}
+        # A group of one patient may be named by what names the patient: of groups too small not even the name is kept.
+        decision["quantiles"] = {name: value for name, value in found.items() if value is not None}
         return decision
 
     def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None) -> pd.DataFrame:
         """Return the dose with the interval that holds the right one with the probability ``level``."""
         dose, spread = _parts(raw)
         groups = group_of(cases, decision["within"]) if cases is not None else np.zeros(0, dtype=object)
-        found = [decision["quantiles"].get(name) for name in groups]
+        found = [decision["quantiles"].get(name) for name in groups]  # bundles of before hold None for small groups
         reach = np.array([np.nan if value is None else value for value in found], dtype=np.float64) * spread
         known = np.isfinite(reach)
-        few = [decision["calibrated_on"].get(name, 0) for name in groups]
         return pd.DataFrame(
             {
                 "decision": np.where(known, RECOMMEND, INSUFFICIENT).astype(object),
                 "reason": [
-                    f"the interval holds the right dose for {decision['level']:.0%} of patients"
+                    (
+                        f"the interval holds the right dose for {decision['level']:.0%} of patients"
+                        if fine
+                        else "too few patients were there to calibrate an interval"
+                    )
                     + (f" of this group ({decision['within']}: {name})" if decision["within"] else "")
-                    if fine
-                    else f"{count} patients of this group ({decision['within']}: {name}) are too few for an interval"
-                    for fine, name, count in zip(known, groups, few, strict=True)
+                    for fine, name in zip(known, groups, strict=True)
                 ],
                 "estimand": np.full(len(dose), "dose", dtype=object),
                 outputs.names[0]: dose,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.causal import Scores
+from medtasks.causal import Scores, clustered
 
 Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -47,16 +47,16 @@ class Choice:
     tied: Mask
 
 
-def critical(arms: int, level: float = 0.95) -> float:
+def critical(arms: int, level: float = 0.95, freedom: float = 1e6) -> float:
     """Return the standard errors by which the best of several arms must lead to be so at a level over all pairs.
 
-    Tukey's honestly significant difference, for many degrees of freedom; 1.96 for two arms at 95 %.
+    Tukey's honestly significant difference; for many degrees of ``freedom`` 1.96 for two arms at 95 %.
     """
-    from scipy.stats import norm, studentized_range
+    from scipy.stats import studentized_range, t
 
     if arms == 2:
-        return float(norm.ppf((1 + level) / 2))
-    return float(studentized_range.ppf(level, arms, 1e6) / np.sqrt(2))
+        return float(t.ppf((1 + level) / 2, freedom))
+    return float(studentized_range.ppf(level, arms, freedom) / np.sqrt(2))
 
 
 def effects(raw: Values, calibration: list[dict[str, Any]] | None) -> Effects:
@@ -79,31 +79,33 @@ def effects(raw: Values, calibration: list[dict[str, Any]] | None) -> Effects:
         a, b = pair["arms"]
         off = difference[:, a, b] - pair["centre"]
         found = pair["mean"] + pair["slope"] * off
-        (v, c), (_, w) = pair["covariance"]
+        (v, c), (_, w) = np.array(pair["covariance"], dtype=np.float64)  # None, where it is not known, is NaN
         deviation = np.sqrt(np.maximum(v + 2 * c * off + w * off**2, 0))
         difference[:, a, b], difference[:, b, a] = found, -found
         error[:, a, b] = error[:, b, a] = deviation
     return Effects(difference, error)
 
 
-def calibrate(expected: Values, scores: Scores) -> list[dict[str, Any]]:
+def calibrate(expected: Values, scores: Scores, groups: npt.NDArray[Any] | None = None) -> list[dict[str, Any]]:
     """Fit, for each pair of arms, the line that best tells its effect from a model's own difference.
 
     The best linear predictor of Chernozhukov, Demirer, Duflo & Fernández-Val (2018, doi:10.3386/w24678): doubly robust
     scores regressed on what the model said of patients it had not seen. A model that knows nothing gets the slope 0 and
-    with it the average effect; its covariance (HC1) gives each patient's interval.
+    with it the average effect; its covariance (HC1, over ``groups`` where patients have several rows) gives each
+    patient's interval.
 
     Returns
     -------
     list of dict
-        ``arms``, ``centre``, ``mean``, ``slope``, ``covariance`` (2, 2) of mean and slope, ``z`` of the slope
+        ``arms``, ``centre``, ``mean``, ``slope``, ``covariance`` (2, 2) of mean and slope, None where fewer than two
+        groups say nothing of it, ``z`` of the slope
     """
     pairs = []
     for a in range(expected.shape[1]):
         for b in range(a + 1, expected.shape[1]):
             said, seen = expected[:, a] - expected[:, b], scores.values[:, a] - scores.values[:, b]
             centre = float(said.mean())
-            mean, slope, covariance, z = _line(said - centre, seen)
+            mean, slope, covariance, z = _line(said - centre, seen, groups)
             if slope <= 0:  # the model ranks patients the wrong way round: it says nothing about who gains more
                 slope, covariance = 0.0, np.array([[covariance[0, 0], 0.0], [0.0, 0.0]])
             pairs.append(
@@ -112,28 +114,24 @@ def calibrate(expected: Values, scores: Scores) -> list[dict[str, Any]]:
                     "centre": centre,
                     "mean": mean,
                     "slope": slope,
-                    "covariance": covariance.tolist(),
+                    "covariance": [[float(v) if np.isfinite(v) else None for v in row] for row in covariance],
                     "z": z,
                 }
             )
     return pairs
 
 
-def _line(x: Values, y: Values) -> tuple[float, float, Values, float]:
-    """Regress y on a centred x: mean, slope, their covariance (HC1) and the slope's z."""
-    spread = float(x @ x)
+def _line(x: Values, y: Values, groups: npt.NDArray[Any] | None) -> tuple[float, float, Values, float]:
+    """Regress y on a centred x: mean, slope, their covariance and the slope's z."""
+    spread, off = float(x @ x), y - y.mean()
     if spread <= 1e-12 * max(1.0, float(y @ y)):  # the model says the same of everybody
-        return float(y.mean()), 0.0, np.array([[y.var(ddof=1) / len(y), 0.0], [0.0, 0.0]]), 0.0
+        alone = clustered(off[:, None] / len(y), groups)[0, 0]
+        return float(y.mean()), 0.0, np.array([[alone, 0.0], [0.0, 0.0]]), 0.0
     slope = float(x @ y) / spread
-    residual = y - y.mean() - slope * x
-    scale = len(y) / (len(y) - 2)
-    covariance = scale * np.array(
-        [
-            [residual @ residual / len(y) ** 2, x @ residual**2 / (len(y) * spread)],
-            [x @ residual**2 / (len(y) * spread), (x**2) @ residual**2 / spread**2],
-        ]
-    )
-    return float(y.mean()), slope, covariance, slope / float(np.sqrt(covariance[1, 1]))
+    residual = off - slope * x
+    covariance = clustered(np.column_stack([residual / len(y), x * residual / spread]), groups, parameters=2)
+    error = float(np.sqrt(covariance[1, 1]))
+    return float(y.mean()), slope, covariance, slope / error if error > 0 else 0.0
 
 
 def choose(found: Effects, supported: Mask, standard: int, sign: float, lead: float, evident: bool) -> Choice:

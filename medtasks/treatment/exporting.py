@@ -6,6 +6,7 @@ ActCode; CDS Hooks 2.0 (https://cds-hooks.hl7.org/2.0/).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,18 +15,17 @@ import pandas as pd
 from medtasks.task import Outputs
 from medtasks.treatment.effects import RECOMMEND, TIED
 from medtasks.treatment.questions import ARM, DOSE, Asked
-from medtasks.treatment.safety import SEPARATOR
+from medtasks.treatment.safety import ALLERGIC, DUPLICATE, SEPARATOR
 from medtasks.words import parted
 
 FORMS = ("fhir", "cds-hooks")
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-ISSUES = {
-    "interact": ("DRG", "Drug Interaction Alert"),
-    "duplicate": ("DUPTHPY", "Duplicate Therapy Alert"),
-    "allergic": ("ALGY", "Allergy Alert"),
-}
-"""How a reason for holding a medicine back is coded, told by a word of it."""
-GRAVE, MILD = ("major", "severe", "high", "contraindicated"), ("minor", "low", "mild")
+INTERACTS = ("DRG", "Drug Interaction Alert")
+TWICE = ("DUPTHPY", "Duplicate Therapy Alert")
+ALLERGY = ("ALGY", "Allergy Alert")
+"""How reasons for holding a medicine back are coded."""
+GRAVE, MILD = ("major", "severe", "high", "contraindicated", "contraindication"), ("minor", "low", "mild")
+"""Words of a severity, in a table of interactions, that FHIR calls high and low; the rest, and none, is moderate."""
 SUMMARY = 140
 """Characters that a CDS Hooks card's summary may have."""
 LIMITS = "Decision support for research; it does not replace a physician's judgement."
@@ -69,7 +69,7 @@ def _bundle(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str,
 def _group(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str, Any]:
     action: dict[str, Any] = {
         "title": _summary(row, asked, outputs),
-        "description": _detail(row, asked, outputs),
+        "description": _detail(row, asked),
         "groupingBehavior": "logical-group",
         "selectionBehavior": "any" if asked.question != ARM else "at-most-one",
     }
@@ -87,29 +87,41 @@ def _group(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str, 
 
 def _issues(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = []
-    for text in (*_cell(row, "blocked"), *_cell(row, "warnings")):
-        code, display = next((code for word, code in ISSUES.items() if word in text), ISSUES["interact"])
-        low = text.lower()
-        found.append(
-            {
-                "resourceType": "DetectedIssue",
-                "status": "preliminary",
-                "code": {"coding": [{"system": ACT_CODE, "code": code, "display": display}]},
-                "severity": "high" if any(word in low for word in GRAVE) or code == "ALGY"
-                else "low" if any(word in low for word in MILD)
-                else "moderate",
-                "patient": {"identifier": {"value": str(row["id"])}},
-                "detail": text,
-            }
-        )  # fmt: skip
+    for column in ("blocked", "warnings"):
+        told, severities = _cell(row, column), _cell(row, f"{column}_severity")
+        for place, text in enumerate(told):
+            code, display = _code(text)
+            found.append(
+                {
+                    "resourceType": "DetectedIssue",
+                    "status": "preliminary",
+                    "code": {"coding": [{"system": ACT_CODE, "code": code, "display": display}]},
+                    "severity": "high" if code == ALLERGY[0] else _grade(severities[place] if severities else ""),
+                    "patient": {"identifier": {"value": str(row["id"])}},
+                    "detail": text,
+                }
+            )
     return found
+
+
+def _code(text: str) -> tuple[str, str]:
+    """Return the code of a reason; a medicine's own name stands before it and decides nothing."""
+    if text.endswith(f": {ALLERGIC}"):
+        return ALLERGY
+    return TWICE if f": {DUPLICATE} " in text else INTERACTS
+
+
+def _grade(severity: str) -> str:
+    """Return FHIR's word for a severity."""
+    words = set(re.findall(r"[a-z]+", severity.lower()))
+    return "high" if words & {*GRAVE} else "low" if words & {*MILD} else "moderate"
 
 
 def _response(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str, Any]:
     if row["status"] != "ok":
         summary, detail, indicator = "This patient's data cannot be used", str(row["error"]), "warning"
     else:
-        summary, detail = _summary(row, asked, outputs), _detail(row, asked, outputs)
+        summary, detail = _summary(row, asked, outputs), _detail(row, asked)
         listed = [f"- {title}: {text}" for title, text in _items(row, asked, outputs)]
         held = [f"- held back: {text}" for text in _cell(row, "blocked")]
         detail = "\n".join([detail, *listed, *held, "", LIMITS])
@@ -124,7 +136,7 @@ def _response(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[st
 
 
 def _summary(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> str:
-    if asked.question == DOSE:
+    if row["decision"] == RECOMMEND and asked.question == DOSE:
         return f"Dose {row[outputs.names[0]]:.4g} ({outputs.names[0]})"
     if row["decision"] == RECOMMEND:
         return f"Recommended: {row['recommended']}"
@@ -133,7 +145,7 @@ def _summary(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> str:
     return f"No recommendation ({row['decision']})"
 
 
-def _detail(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> str:
+def _detail(row: Mapping[str, Any], asked: Asked) -> str:
     parts = [f"{str(row['reason'])[0].upper()}{str(row['reason'])[1:]}.", f"Basis: {ESTIMANDS[row['estimand']]}."]
     if asked.question == ARM and row["benefit"] == row["benefit"]:
         parts.insert(
@@ -153,7 +165,7 @@ def _items(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> list[tuple
         known.sort(key=lambda name: -asked.sign * row[f"expected_{name}"])
         return [(name, f"expected outcome {row[f'expected_{name}']:.4g}") for name in known]
     if asked.question == DOSE:
-        if row["low"] != row["low"]:
+        if row["decision"] != RECOMMEND:
             return []
         return [(f"{row[outputs.names[0]]:.4g}", f"interval {row['low']:.4g} to {row['high']:.4g}")]
     return [(name, f"given with the probability {row[f'p_{name}']:.2f}") for name in _cell(row, "recommended")]

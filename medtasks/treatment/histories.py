@@ -19,6 +19,7 @@ from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.questions import SET, Asked
+from medtasks.treatment.safety import allergy_notes
 
 ID = "visit"
 """The column that names a visit."""
@@ -60,9 +61,10 @@ def read_history(path: Path, options: TreatmentOptions, schema: Schema | None = 
     if any(errors):  # fields made here are valid
         raise DataError(f"visit rows of {path} cannot be used: {next(filter(None, errors))}", hint="report it")
     extra: dict[str, Any] = {"previous": visits.previous, "returning": visits.returning}
-    if options.atc_level == SUBSTANCE:
-        classes = np.array([name[:GROUP] for name in visits.medicines], dtype=object)
-        extra["classes"] = np.tile(classes, (len(visits), 1))
+    classes = [name[:GROUP] for name in visits.medicines] if options.atc_level == SUBSTANCE else []
+    if classes:
+        extra["classes"] = np.tile(np.array(classes, dtype=object), (len(visits), 1))
+    notes += allergy_notes(fields, visits.medicines, classes)
     sentences = [f"{note[0].upper()}{note[1:].rstrip('.')}." for note in (*visits.notes, *notes)]
     return Dataset(
         History(visits.ids, frame, fields, {"at": options.at, "called": options.called, "mapping": known,

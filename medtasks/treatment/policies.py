@@ -7,6 +7,9 @@ doi:10.48550/arXiv.1103.4601).
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -23,7 +26,14 @@ Values = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 
-def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
+@dataclass(frozen=True, repr=False)
+class Worth(Evaluation):
+    """Choices judged, with the doubly robust scores that they were judged by, for the report to speak of the same."""
+
+    scores: causal.Scores = field(kw_only=True, repr=False)
+
+
+def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Worth:
     """Measure what following the answers would be worth, with bootstrap intervals over patients.
 
     ``policy_value`` is the mean outcome had each patient received the arm ranked first, ``best_arm_value`` had all
@@ -34,7 +44,8 @@ def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
     squared error of the effects over all pairs of arms (Hill 2011, doi:10.1198/jcgs.2010.08162) and ``coverage`` the
     share of 95 % intervals that hold the true effect.
     """
-    scores = causal.score(data, seed).values
+    found = causal.score(data, seed)
+    scores = found.values
     chosen, standard = chosen_arms(data, answers)
     rows = np.arange(len(data))
     gain, order = _gains(data, answers, scores)
@@ -43,7 +54,7 @@ def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
 
     def statistic(weights: Weights) -> dict[str, Values]:
         total = weights.sum(axis=1)
-        found = {
+        table = {
             "gain_over_best_arm": weights @ gain / total,
             "gain_where_clear": weights @ (gain * clear) / total,
             "policy_value": weights @ scores[rows, chosen] / total,
@@ -53,10 +64,10 @@ def evaluate(data: Dataset, answers: pd.DataFrame, seed: int) -> Evaluation:
         }
         told = means(truth, weights)
         if "pehe" in told:
-            found |= {"pehe": np.sqrt(told["pehe"]), "coverage": told["coverage"]}
-        return found
+            table |= {"pehe": np.sqrt(told["pehe"]), "coverage": told["coverage"]}
+        return table
 
-    return Evaluation(len(data), resample(statistic, len(data), data.groups, seed))
+    return Worth(len(data), resample(statistic, len(data), data.groups, seed), scores=found)
 
 
 def chosen_arms(data: Dataset, answers: pd.DataFrame) -> tuple[Codes, Codes]:
@@ -82,9 +93,22 @@ def uplift(data: Dataset, answers: pd.DataFrame, scores: Values) -> tuple[Values
     """
     n = len(data)
     gain, order = _gains(data, answers, scores)
-    sums, squares = np.cumsum(gain[order]), np.cumsum(gain[order] ** 2)
-    error = np.sqrt(np.maximum(squares - sums**2 / n, 0)) / n
+    sums = np.cumsum(gain[order])
+    error = _errors(gain[order], None if data.groups is None else data.groups[order])
     return np.arange(n + 1) / n, np.r_[0.0, sums / n], np.r_[0.0, error]
+
+
+def _errors(gain: Values, groups: npt.NDArray[Any] | None) -> Values:
+    """Return (n,) standard errors of ``cumsum(gain) / n``, as `causal.clustered` has them, all in one pass."""
+    n = len(gain)
+    number = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    size, count = np.bincount(number), number.max(initial=-1) + 1
+    before = pd.Series(gain).groupby(number).cumsum().to_numpy() - gain  # of the same group
+    mean = np.cumsum(gain) / n
+    squares = (
+        np.cumsum(gain * (gain + 2 * before)) - 2 * mean * np.cumsum(gain * size[number]) + mean**2 * (size @ size)
+    )
+    return np.asarray(np.sqrt(np.maximum(squares * count / (count - 1), 0)) / n) if count > 1 else np.full(n, np.nan)
 
 
 def verdict(gain: Measure, judged: Judged) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,24 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases import Cases, Patients
+from medtasks.cases import Cases, Field, Patients
 from medtasks.cases.tables import is_missing, read_table
 from medtasks.errors import DataError
-from medtasks.words import plain
+from medtasks.words import plain, plural
 
 FIRST, SECOND = ("a", "name1", "atc_a", "drug1", "medicine1"), ("b", "name2", "atc_b", "drug2", "medicine2")
-ALLERGIC = "the patient is allergic to it"
+ALLERGIC, DUPLICATE = "the patient is allergic to it", "duplicate of class"
+"""Why a medicine is held back beside interactions."""
+UNTOLD = "not told"
+"""The severity in a cell where the table of interactions, or the rule, says none."""
 SEPARATOR = "; "
 """What stands between medicines in a cell of a table."""
 ALLERGY = re.compile(r"allerg(?:y|ic)(?:\s+to)?\s*:?\s*(.+)", re.IGNORECASE)
 """How a field says what a patient is allergic to: ``allergy: penicillin``."""
+BRACKET = re.compile(r"(.+?)\s*\([^()]*\)")
+"""A name with a bracket behind: code (``RxNorm 7984``) or kind (``substance``), where it is no part of the name."""
+NAMED = 5
+"""Fields that a note names at most."""
 
 
 @dataclass(frozen=True)
@@ -124,25 +131,59 @@ def allergens(cases: Cases | None, medicines: Sequence[str], classes: Sequence[s
     if not isinstance(cases, Patients):
         return np.zeros((0, len(medicines)), dtype=bool)
     found = np.zeros((len(cases), len(medicines)), dtype=bool)
-    names = [plain(name) for name in medicines]
-    kinds = [plain(name) for name in classes] if classes else [""] * len(names)
     for item in cases.fields:
-        match = ALLERGY.match(item.name)
-        if match is None or item.type == "category":
-            continue
-        to = plain(match.group(1))
-        hit = np.array(
-            [_same(to, name) or (kind != "" and to == kind) for name, kind in zip(names, kinds, strict=True)]
-        )
+        hit = _forbids(item, medicines, classes)
         if hit.any():
             allergic = cases.frame[item.name].fillna(0).to_numpy(dtype=np.float64) > 0
             found |= allergic[:, None] & hit
     return found
 
 
+def allergy_notes(fields: Sequence[Field], medicines: Sequence[str], classes: Sequence[str] = ()) -> list[str]:
+    """Say which fields of allergies hold nothing back, so that silence is not taken for safety."""
+    about = [item for item in fields if item.name.lower().startswith("allerg")]
+    idle = [item.name for item in about if not _forbids(item, medicines, classes).any()]
+    if not idle:
+        return []
+    named = ", ".join(map(repr, idle[:NAMED])) + (" and others" if len(idle) > NAMED else "")
+    return [
+        f"nothing is held back for {len(idle)} of {plural(len(about), 'field')} of allergies, which name none of the "
+        f"medicines in the words of the data, or are no `allergy: NAME` of yes and no: {named}"
+    ]
+
+
+def _forbids(item: Field, medicines: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return (D,) the medicines that a field names an allergy to; none where it is about something else."""
+    hit = np.zeros(len(medicines), dtype=bool)
+    match = ALLERGY.match(item.name)
+    if match is None or item.type == "category":
+        return hit
+    names = [plain(name) for name in medicines]
+    kinds = [plain(name) for name in classes] if classes else [""] * len(names)
+    for to in _called(plain(match.group(1))):
+        hit = np.array([_same(to, name) or to == kind for name, kind in zip(names, kinds, strict=True)], dtype=bool)
+        if hit.any():
+            break
+    return hit
+
+
+def _called(text: str) -> Iterator[str]:
+    """Yield what an allergen may be called: as it stands, then with one bracket after the other cut off its end.
+
+    Event tables put the code there, as in ``Allergy to penicillin V (finding) (SNOMED 294499007)``; a name with a
+    bracket of its own is tried before that is cut.
+    """
+    match: re.Match[str] | None
+    while text:
+        within = ALLERGY.match(text)
+        yield within.group(1) if within else text
+        match = BRACKET.fullmatch(text)
+        text = match.group(1) if match else ""
+
+
 def _same(allergen: str, medicine: str) -> bool:
     """Say whether the allergen is the medicine, or a word of its name: salts and strengths stand behind it."""
-    return allergen == medicine or re.search(rf"\b{re.escape(allergen)}\b", medicine) is not None
+    return re.search(rf"(?<!\w){re.escape(allergen)}(?!\w)", medicine) is not None
 
 
 def _column(table: pd.DataFrame, names: Sequence[str], path: Path) -> str:

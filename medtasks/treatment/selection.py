@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.treatment.safety import ALLERGIC, Knowledge
+from medtasks.treatment.safety import ALLERGIC, DUPLICATE, Knowledge
 
 Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -20,11 +20,20 @@ PENALTIES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, NEVER)
 
 
 @dataclass(frozen=True)
+class Blocked:
+    """A medicine, by its number, that was held back: why, and how severe that is where a table says so."""
+
+    medicine: int
+    reason: str
+    severity: str = ""
+
+
+@dataclass(frozen=True)
 class Chosen:
-    """Of n patients the (n, D) medicines ``given``, and of each the numbers of those ``blocked`` with the reason."""
+    """Of n patients the (n, D) medicines ``given``, and of each those ``blocked``."""
 
     given: Mask
-    blocked: tuple[tuple[tuple[int, str], ...], ...]
+    blocked: tuple[tuple[Blocked, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -46,14 +55,14 @@ def select(chance: Values, knowledge: Knowledge, cutoff: float, penalty: float, 
     conflicts = knowledge.matrix(chance.shape[1])
     given, blocked = np.zeros(chance.shape, dtype=bool), []
     for row in range(len(chance)):
-        left: list[tuple[int, str]] = []
+        left: list[Blocked] = []
         taken: list[int] = []
         for i in np.argsort(-chance[row], kind="stable").tolist():
             if chance[row, i] < cutoff:
                 break
-            why = _forbidden(i, row, taken, conflicts, knowledge, float(chance[row, i]), cutoff, penalty, allergic)
-            if why:
-                left.append((i, why))
+            found = _forbidden(i, row, taken, conflicts, knowledge, float(chance[row, i]), cutoff, penalty, allergic)
+            if found is not None:
+                left.append(found)
             else:
                 taken.append(i)
         given[row, taken] = True
@@ -71,19 +80,19 @@ def _forbidden(
     cutoff: float,
     penalty: float,
     allergic: Mask | None,
-) -> str:
-    """Return why a medicine must be left out; nothing where it need not."""
+) -> Blocked | None:
+    """Return why a medicine must be left out; None where it need not."""
     if allergic is not None and allergic[row, i]:
-        return ALLERGIC
+        return Blocked(i, ALLERGIC)
     if knowledge.classes and knowledge.classes[i]:
         twins = [j for j in taken if knowledge.classes[j] == knowledge.classes[i]]
         if twins:
-            return f"duplicate of class {knowledge.classes[i]}"
+            return Blocked(i, f"{DUPLICATE} {knowledge.classes[i]}")
     rivals = [j for j in taken if conflicts[i, j]]
     if rivals and chance < cutoff + penalty * len(rivals):
-        rules = [knowledge.pairs[min(i, j), max(i, j)] for j in rivals]
-        return "interacts with what is more probable" + str(rules[0])
-    return ""
+        rule = knowledge.pairs[min(i, rivals[0]), max(i, rivals[0])]
+        return Blocked(i, f"interacts with what is more probable{rule}", rule.severity)
+    return None
 
 
 def pooled_rate(sets: Mask, conflicts: Mask) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from medtasks.task import Decision, Evaluation, Judged, Outputs
 from medtasks.treatment import selection
 from medtasks.treatment.effects import ABSTAIN, RECOMMEND
 from medtasks.treatment.questions import LEAST, Question
-from medtasks.treatment.safety import SEPARATOR, Knowledge, allergens, read_knowledge
+from medtasks.treatment.safety import SEPARATOR, UNTOLD, Knowledge, Rule, allergens, read_knowledge
 from medtasks.words import joined, parted
 
 Values = npt.NDArray[np.float64]
@@ -74,7 +75,11 @@ class Set(Question):
         }
 
     def answer(self, raw: npt.NDArray[Any], outputs: Outputs, decision: Decision, cases: Cases | None) -> pd.DataFrame:
-        """Return the medicines recommended, those blocked with the reason, warnings, and every probability."""
+        """Return the medicines recommended, those blocked with the reason, warnings, and every probability.
+
+        ``blocked_severity`` and ``warnings_severity`` list how severe each of them is, as the table of interactions
+        calls it.
+        """
         knowledge = Knowledge.of_json(decision["knowledge"])
         chance = np.asarray(raw, dtype=np.float64)
         allergic = allergens(cases, outputs.names, knowledge.classes)
@@ -82,6 +87,7 @@ class Set(Question):
             chance, knowledge, decision["cutoff"], decision["penalty"], allergic if len(chance) else None
         )
         names = np.array(outputs.names, dtype=object)
+        warned = [_warnings(mask, knowledge) for mask in found.given]
         given = [joined(names[_ranked(row, mask)], SEPARATOR) for row, mask in zip(chance, found.given, strict=True)]
         table: dict[str, Any] = {
             "decision": np.where(found.given.any(axis=1), RECOMMEND, ABSTAIN).astype(object),
@@ -89,8 +95,16 @@ class Set(Question):
             "estimand": np.full(len(chance), "imitation", dtype=object),
             "recommended": given,
             "interacting_pairs": selection.pair_counts(found.given, knowledge.matrix(len(names))),
-            "blocked": [joined((f"{names[i]}: {why}" for i, why in blocked), SEPARATOR) for blocked in found.blocked],
-            "warnings": [_warnings(mask, knowledge, outputs.names) for mask in found.given],
+            "blocked": [
+                joined((f"{names[one.medicine]}: {one.reason}" for one in blocked), SEPARATOR)
+                for blocked in found.blocked
+            ],
+            "blocked_severity": [_severities(one.severity for one in blocked) for blocked in found.blocked],
+            "warnings": [
+                joined((f"{names[i]} with {names[j]} interact{rule}" for (i, j), rule in pairs), SEPARATOR)
+                for pairs in warned
+            ],
+            "warnings_severity": [_severities(rule.severity for _, rule in pairs) for pairs in warned],
             "unrestricted": [joined(names[_ranked(row, row >= decision["plain_cutoff"])], SEPARATOR) for row in chance],
         }
         for i, name in enumerate(outputs.names):
@@ -170,11 +184,12 @@ def _reason(mask: npt.NDArray[np.bool_], decision: Decision) -> str:
     return "clinicians gave these to patients like this one" + ("" if checked else "; interactions were not checked")
 
 
-def _warnings(mask: npt.NDArray[np.bool_], knowledge: Knowledge, names: tuple[str, ...]) -> str:
+def _warnings(mask: npt.NDArray[np.bool_], knowledge: Knowledge) -> list[tuple[tuple[int, int], Rule]]:
+    """Return the pairs given together although they interact."""
     chosen = set(np.flatnonzero(mask).tolist())
-    told = (
-        f"{names[i]} with {names[j]} interact{rule}"
-        for (i, j), rule in knowledge.pairs.items()
-        if i in chosen and j in chosen
-    )
-    return joined(told, SEPARATOR)
+    return [(pair, rule) for pair, rule in knowledge.pairs.items() if chosen >= set(pair)]
+
+
+def _severities(found: Iterable[str]) -> str:
+    """Write how severe each entry of another cell is, in its order."""
+    return joined((severity or UNTOLD for severity in found), SEPARATOR)

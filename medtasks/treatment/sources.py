@@ -30,6 +30,7 @@ from medtasks.errors import DataError, UsageError, suggest
 from medtasks.evaluation.splits import read_split
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.questions import ARM, DOSE, Asked
+from medtasks.treatment.safety import allergy_notes
 from medtasks.words import plural
 
 TREATMENTS, OUTCOMES = ("treatment", "arm"), ("outcome",)
@@ -116,13 +117,15 @@ def read_patients(table: pd.DataFrame, options: TreatmentOptions, where: str, sc
         )
     frame, errors = parse(table, fields)
     ids = [str(value) for value in table[columns.id]] if columns.id else [str(i + 1) for i in range(len(table))]
-    told = _doses(table, columns) if columns.dose else _arms(table, columns, options, where)
+    told = _doses(table, columns) if columns.dose else _arms(table, columns, options)
     reasons = [cut or mine or error for cut, mine, error in zip(row_errors(table), told.reasons, errors, strict=True)]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
     if not len(rows):
         raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
     _check_ids([ids[i] for i in rows], columns, where)
+    if told.asked.question == ARM:
+        notes = [*notes, *allergy_notes(fields, told.names)]
     whole = spare_cut(table, {columns.group: "cut", columns.split: "train"})
     groups = names_in(whole, columns.group, where)
     if groups is None:
@@ -180,7 +183,7 @@ def _columns(table: pd.DataFrame, options: TreatmentOptions, where: str) -> Colu
     )
 
 
-def _arms(table: pd.DataFrame, columns: Columns, options: TreatmentOptions, where: str) -> _Told:
+def _arms(table: pd.DataFrame, columns: Columns, options: TreatmentOptions) -> _Told:
     assert columns.treatment is not None
     assert columns.outcome is not None
     labels = clean(table[columns.treatment])

@@ -90,6 +90,38 @@ def draw_hospital(folder: Path, patients: int = 60) -> Path:
     return folder
 
 
+def draw_synthea(folder: Path, patients: int = 60) -> Path:
+    """Write tables as Synthea has them: all get penicillin V and an antihypertensive, every third is allergic to it,
+    every fourth to peanuts, and three to the antihypertensive."""
+    people, stays, drugs, allergies = [], [], [], []
+    for i in range(patients):
+        who, stay = f"p{i:02d}", f"e{i:02d}"
+        people.append((who, "1960-01-01", "FM"[i % 2]))
+        stays.append((stay, "2011-01-01T10:00:00Z", "2011-01-02T10:00:00Z", who, "inpatient"))
+        for code, name in ((7984, "Penicillin V"), (316049, "Hydrochlorothiazide 25 MG")):
+            drugs.append(("2011-01-01T12:00:00Z", "", who, stay, code, name))
+        for often, code, name in ((3, 7984, "Penicillin V"), (4, 256349002, "Peanut (substance)"), (25, 5487, "HCTZ")):
+            if i % often == 0:
+                system = "RxNorm" if often != 4 else "SNOMED-CT"
+                allergies.append(("2009-02-01", "", who, "", code, system, name))
+    tables = {
+        "patients": (people, "Id,BIRTHDATE,GENDER"),
+        "encounters": (stays, "Id,START,STOP,PATIENT,ENCOUNTERCLASS"),
+        "medications": (drugs, "START,STOP,PATIENT,ENCOUNTER,CODE,DESCRIPTION"),
+        "allergies": (allergies, "START,STOP,PATIENT,ENCOUNTER,CODE,SYSTEM,DESCRIPTION"),
+    }
+    folder.mkdir(parents=True)
+    for name, (rows, header) in tables.items():
+        pd.DataFrame(rows, columns=header.split(",")).to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def synthea(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of event tables with allergies."""
+    return draw_synthea(tmp_path_factory.mktemp("synthea") / "tables")
+
+
 @pytest.fixture(scope="session")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of event tables."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +15,11 @@ from medtasks import causal
 from medtasks.cases import Patients, RecordEncoder
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError
-from medtasks.task import Evaluation, Outputs
+from medtasks.report.blocks import Table
+from medtasks.task import Evaluation, Judged, Outputs
+from medtasks.treatment import arm_sections, policies
 from medtasks.treatment.arms import Arm
-from medtasks.treatment.effects import choose, critical, effects
+from medtasks.treatment.effects import calibrate, choose, critical, effects
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.support import Support, supported
 
@@ -80,6 +83,83 @@ def test_shuffled_outcomes_leave_everybody_without_a_recommendation(trial: Datas
 def test_four_arms_without_an_effect_are_not_told_apart(simulated: Any) -> None:
     told = [(judge(simulated(800, seed, arms=4), seed)[0]["decision"] == "recommend").mean() for seed in range(5)]
     assert np.mean(told) <= 0.05
+
+
+def repeated(patients: int, visits: int, seed: int) -> Dataset:
+    """Draw patients with several rows, who keep their arm and their own level: there is no effect."""
+    rng = np.random.default_rng(seed)
+    who, n = np.repeat(np.arange(patients), visits), patients * visits
+    fields = pd.DataFrame(rng.normal(size=(patients, 2))[who] + 0.05 * rng.normal(size=(n, 2)), columns=["a", "b"])
+    arm, level = rng.integers(0, 2, patients)[who], rng.normal(size=patients)[who]
+    targets = np.where(arm[:, None] == [0, 1], (level + 0.3 * rng.normal(size=n))[:, None], np.nan)
+    extra = {"propensity": np.full((n, 2), 0.5)}
+    groups = np.array([f"p{i}" for i in who], dtype=object)
+    return Dataset(Patients.from_table(fields), targets, ("A", "B"), kinds=("arm",) * 2, groups=groups, extra=extra)
+
+
+def test_visits_of_a_patient_are_no_evidence_of_their_own() -> None:
+    found = []
+    for seed in range(20):
+        data = repeated(100, 8, seed)
+        own = np.random.default_rng(seed + 50).normal(size=100).repeat(8)  # a model that tells patients apart by chance
+        decision = ARM.decide(data, np.column_stack([0 * own, own]), TreatmentOptions(), data)
+        found.append((decision["differs"], decision["individual"]))
+    # each is to be said of 1 in 200 data sets; counting rows it was said of about a third
+    assert np.sum(found, axis=0).max() <= 2
+
+
+def test_errors_are_those_of_patients_not_of_rows() -> None:
+    rng = np.random.default_rng(0)
+    values, said = rng.normal(size=(60, 2)), rng.normal(size=(60, 2))
+    six, who = np.repeat(np.arange(60), 6), np.repeat(np.arange(60), 6).astype(str)
+    alone, again = causal.mean_covariance(values), causal.mean_covariance(values[six], who)
+    assert alone == pytest.approx(np.cov(values.T) / 60)
+    assert again == pytest.approx(alone)
+    assert np.isnan(causal.mean_covariance(values, np.zeros(60))).all()
+    blank = np.zeros_like(values)
+    (one,) = calibrate(said, causal.Scores(values, blank, blank))
+    (many,) = calibrate(said[six], causal.Scores(values[six], blank[six], blank[six]), who)
+    factor = (359 / 358) / (59 / 58)  # the small-sample factor knows rows
+    assert np.array(many["covariance"]) == pytest.approx(factor * np.array(one["covariance"]))
+    (unknown,) = calibrate(said, causal.Scores(values, blank, blank), np.zeros(60))
+    assert np.isnan(effects(said, [unknown]).error[:, 0, 1]).all()
+    json.dumps(unknown, allow_nan=False)
+
+
+def test_the_report_speaks_of_the_scores_that_the_measures_are_made_of(simulated: Any) -> None:
+    data = simulated(400, effect=lambda table: 1 + 0 * table["a"].to_numpy(), by_choice=True)
+    answers, _, test = judge(data)
+    evaluation = ARM.evaluate(test, answers, 7)
+    assert repr(evaluation).startswith("<Evaluation of 80 cases: ")
+    page = arm_sections.write(Judged(test, answers, evaluation, {}))
+    (table,) = [block for block in page[1].blocks if isinstance(block, Table) and block.header[0] == "Treatment"]
+    value = evaluation.metrics["best_arm_value"].value
+    assert value is not None
+    mean = {row[0]: row[-1] for row in table.rows}[answers["standard"][0]]
+    assert mean.startswith(f"{value:.3f} (")
+    assert causal.score(test, 0).values.mean(axis=0) != pytest.approx(causal.score(test, 7).values.mean(axis=0))
+
+
+def test_the_band_of_uplift_is_that_of_patients(trial: Dataset) -> None:
+    answers, _, test = judge(trial)
+    groups = np.array([f"p{i % 30}" for i in range(len(test))], dtype=object)
+    scores = causal.score(test).values
+    for data in (test, replace(test, groups=groups)):
+        _, gain, error = policies.uplift(data, answers, scores)
+        steps = np.diff(gain) * len(test)
+        order = np.argsort(
+            -answers["benefit"].where(answers["best"] != answers["standard"], 0).fillna(0), kind="stable"
+        )
+        for k in (1, 50, len(test)):
+            part = np.where(np.arange(len(test)) < k, steps, 0.0)[:, None]
+            mine = None if data.groups is None else data.groups[order]
+            assert error[k] == pytest.approx(np.sqrt(causal.mean_covariance(part, mine)[0, 0]))
+
+
+def test_an_arm_given_in_one_group_is_scored_with_rows_left_out(simulated: Any) -> None:
+    data = simulated(300, by_choice=True)
+    groups = np.where(causal.received(data)[0] == 1, "s0", np.array([f"s{i % 6}" for i in range(300)])).astype(object)
+    assert np.isfinite(causal.score(replace(data, groups=groups)).values).all()
 
 
 def test_patients_whom_nobody_compares_get_no_number(simulated: Any) -> None:
@@ -176,9 +256,26 @@ def test_support_survives_being_written_down(simulated: Any) -> None:
         (lambda t: t.assign(outcome=1), "the same for every patient"),
         (lambda t: t.assign(outcome=(t["treatment"] == "A") + t["a"] / 1000), "a leak is suspected"),
         (lambda t: t.assign(after=t["outcome"] * 2), "'after' all but tells the outcome"),
+        (
+            lambda t: t.assign(patient_id=np.where(t["treatment"] == "B", "s0", [f"s{i % 6}" for i in range(len(t))])),
+            "'B' was given in 1 group of rows that belong together; at least 4 are needed",
+        ),
+        (
+            lambda t: t.assign(split=np.where((t["treatment"] == "B") | (t["a"] > 0), "test", "train")),
+            "'B' was given to nobody in the training part",
+        ),
         (lambda t: t.assign(who=np.where(t["treatment"] == "A", "x", "y")), "no overlap"),
     ],
-    ids=["one arm", "a small arm", "constant", "leak by arm", "leak by field", "no overlap"],
+    ids=[
+        "one arm",
+        "a small arm",
+        "constant",
+        "leak by arm",
+        "leak by field",
+        "an arm in one group",
+        "an arm not trained on",
+        "no overlap",
+    ],
 )
 def test_data_that_cannot_carry_a_comparison_are_refused(
     trial: Dataset, as_a_table: Any, change: Any, message: str

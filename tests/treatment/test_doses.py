@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,9 @@ import pytest
 
 from medtasks.cases import Patients
 from medtasks.dataset import Dataset
-from medtasks.errors import DataError
+from medtasks.errors import DataError, UsageError
 from medtasks.task import Outputs
-from medtasks.treatment.doses import Dose
+from medtasks.treatment.doses import COLUMNS, Dose
 from medtasks.treatment.options import TreatmentOptions
 
 DOSE = Dose()
@@ -55,7 +57,33 @@ def test_a_group_of_few_gets_a_dose_without_an_interval() -> None:
     assert answer["decision"] == "insufficient"
     assert answer["dose"] == 30
     assert np.isnan(answer["low"])
-    assert "too few for an interval" in answer["reason"]
+    assert answer["reason"] == "too few patients were there to calibrate an interval of this group (site: new)"
+
+
+def test_not_even_the_name_is_kept_of_a_group_of_few() -> None:
+    valid, raw = draw(60, 0, {"narrow": 1.0})
+    assert isinstance(valid.cases, Patients)
+    valid.cases.frame["site"] = ["of Mr PATIENTMARK", *valid.cases.frame["site"][1:]]
+    decision = DOSE.decide(valid, raw, TreatmentOptions(within="site"), valid)
+    assert list(decision["quantiles"]) == ["narrow"]
+    assert "PATIENTMARK" not in json.dumps(decision)
+    before = {**decision, "quantiles": {**decision["quantiles"], "of Mr PATIENTMARK": None}}
+    for known in (decision, before):  # what was written before is still read
+        answers = DOSE.answer(raw, OUTPUTS, known, valid.cases)
+        assert answers["decision"].tolist() == ["insufficient"] + ["recommend"] * 59
+
+
+@pytest.mark.parametrize("name", ["low", "high", "group", "reason"])
+def test_a_dose_is_not_called_as_what_stands_beside_it(name: str) -> None:
+    data = replace(draw(60, 0, {"one": 1.0})[0], names=(name,))
+    with pytest.raises(UsageError, match=f"the dose is called '{name}'"):
+        DOSE.check_trainable(data)
+
+
+def test_the_columns_beside_a_dose_are_those_that_it_is_not_called_as() -> None:
+    data, raw = draw(60, 0, {"one": 1.0})
+    answers = DOSE.answer(raw, OUTPUTS, DOSE.decide(data, raw, TreatmentOptions(), data), data.cases)
+    assert set(answers) == {*COLUMNS, "dose"}
 
 
 def test_a_spread_of_the_model_scales_the_interval() -> None:

@@ -40,6 +40,8 @@ SET_ROW = {
     "p_warfarin": 0.9,
     "p_aspirin": 0.6,
     "blocked": "aspirin: interacts with what is more probable (major, ours)",
+    "blocked_severity": "major",
+    "warnings_severity": "",
 }
 DOSE_ROW = {**BASE, "decision": "recommend", "estimand": "dose", "mg": 31.5, "low": 20.0, "high": 44.0}
 CASES = [(ARM_ROW, ARMS), (SET_ROW, SETS), (DOSE_ROW, DOSE)]
@@ -68,6 +70,37 @@ def test_what_is_held_back_is_an_issue() -> None:
     assert fhir(issue).severity == "high"
     assert issue["code"]["coding"][0]["code"] == "DRG"
     assert issue["detail"].startswith("aspirin: interacts")
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "severity", "code", "grade"),
+    [
+        ("warnings", "slow-k with spironolactone interact (moderate, ours)", "moderate", "DRG", "moderate"),
+        ("warnings", "aspirin with warfarin interact (moderate, Flockhart highlights)", "moderate", "DRG", "moderate"),
+        ("warnings", "aspirin with warfarin interact (highlights)", "not told", "DRG", "moderate"),
+        ("blocked", "aspirin: interacts with what is more probable", "Moderate to severe", "DRG", "high"),
+        ("blocked", "duplicate allergic mix: interacts with what is more probable", "low", "DRG", "low"),
+        ("blocked", "aspirin: duplicate of class B01AC", "not told", "DUPTHPY", "moderate"),
+        ("blocked", "aspirin: the patient is allergic to it", "not told", "ALGY", "high"),
+    ],
+)
+def test_only_the_severity_says_how_severe_it_is(column: str, text: str, severity: str, code: str, grade: str) -> None:
+    none = dict.fromkeys(("blocked", "blocked_severity", "warnings", "warnings_severity"), "")
+    row = {**SET_ROW, **none, column: text, f"{column}_severity": severity}
+    (bundle,) = export(pd.DataFrame([row]), "fhir", SETS)
+    issue = bundle["entry"][1]["resource"]
+    assert fhir(issue).severity == grade
+    assert issue["code"]["coding"][0]["code"] == code
+
+
+def test_a_dose_that_data_cannot_carry_is_no_proposal() -> None:
+    row = {**DOSE_ROW, "decision": "insufficient", "reason": "too few patients", "low": np.nan, "high": np.nan}
+    (bundle,) = export(pd.DataFrame([row]), "fhir", DOSE)
+    (response,) = export(pd.DataFrame([row]), "cds-hooks", DOSE)
+    action = bundle["entry"][0]["resource"]["action"][0]
+    assert action["title"] == response["cards"][0]["summary"] == "No recommendation (insufficient)"
+    assert "action" not in action
+    assert "31.5" not in json.dumps([bundle, response])
 
 
 def test_the_better_arm_stands_first_whatever_is_better() -> None:

@@ -134,6 +134,19 @@ def test_sets_from_event_tables_to_report(hospital: Path, tmp_path: Path) -> Non
             assert not re.search(rb"SUBJECTMARK|STAYMARK", path.read_bytes())
 
 
+def test_allergies_of_event_tables_hold_medicines_back(synthea: Path, tmp_path: Path) -> None:
+    run = medtasks.run("treatment", synthea, model="linear-set", out=tmp_path / "r", folds=1)
+    answers = medtasks.predict(run.bundle, synthea)
+    allergic = answers["id"].str[1:].astype(int) % 3 == 0
+    assert (answers["blocked"][allergic] == "penicillin v: the patient is allergic to it").all()
+    assert not answers["recommended"][allergic].str.contains("penicillin").any()
+    assert answers["recommended"][~allergic].str.contains("penicillin").all()
+    page = run.report.read_text("utf-8")
+    assert "Nothing is held back for 1 of 2 fields of allergies" in page
+    assert "allergy: Peanut (substance) (SNOMED 256349002)" in page
+    assert "1 of them allergies, for which nothing can be held back" in page
+
+
 def test_medicines_may_be_renamed_and_a_bundle_needs_the_tables_no_more(hospital: Path, tmp_path: Path) -> None:
     names = tmp_path / "atc.csv"
     names.write_text("name,atc\nheparin,B01AB01\nmetoprolol,C07AB02\namoxicillin,J01CA04\naspirin,B01AC06\n")

@@ -16,8 +16,9 @@ from medtasks.task import Outputs
 from medtasks.treatment import selection
 from medtasks.treatment.exporting import export
 from medtasks.treatment.options import TreatmentOptions
-from medtasks.treatment.safety import Knowledge, Rule, allergens, read_knowledge
+from medtasks.treatment.safety import SEPARATOR, Knowledge, Rule, allergens, allergy_notes, read_knowledge
 from medtasks.treatment.sets import Set, given_sets
+from medtasks.words import parted
 
 SET = Set()
 NAMES = ("aspirin", "warfarin", "folic acid", "penicillin v")
@@ -78,6 +79,7 @@ def test_what_interacts_is_blocked_and_shown(pairs: Path) -> None:
     assert not answers["recommended"].str.contains("aspirin").any()
     if decision["cutoff"] <= 0.5:
         assert answers["blocked"][old].str.contains("aspirin: interacts .*major, our list").all()
+        assert answers["blocked_severity"][old].str.contains("major").all()
     assert set(answers["estimand"]) == {"imitation"}
     assert not [name for name in answers if "benefit" in name]  # imitation promises none
 
@@ -90,6 +92,10 @@ def test_the_budget_bounds_the_interactions(pairs: Path) -> None:
         decision = SET.decide(data, chances(data), TreatmentOptions(interactions=str(pairs), budget=budget), data)
         found = SET.evaluate(new, SET.answer(chances(new), OUTPUTS, decision, new.cases), 0).metrics
         assert found["ddi_rate"].value <= budget + 0.05  # type: ignore[operator]
+    free = SET.answer(chances(new), OUTPUTS, decision, new.cases)
+    warned = free["warnings"].map(lambda text: len(parted(text, SEPARATOR)))
+    assert warned.max() > 0
+    assert (free["warnings_severity"].map(lambda text: len(parted(text, SEPARATOR))) == warned).all()
     half = SET.decide(data, chances(data), TreatmentOptions(interactions=str(pairs)), data)
     assert half["budget"] == pytest.approx(own / 2)
 
@@ -115,11 +121,40 @@ def test_allergens_are_names_or_words_of_them() -> None:
     assert allergens(cases, ("x",), ("Folic_acid",)).tolist() == [[True], [False]]
 
 
+@pytest.mark.parametrize(
+    ("field", "medicines", "hit"),
+    [
+        ("allergy: Penicillin V (RxNorm 7984)", ("penicillin v potassium 250 mg", "aspirin"), [True, False]),
+        ("allergy: Penicillin V (substance) (SNOMED 6369005)", ("penicillin v", "aspirin"), [True, False]),
+        ("allergy: Allergy to aspirin (finding) (SNOMED 293586001)", ("penicillin v", "aspirin"), [False, True]),
+        ("allergy: J01CE02 (ATC)", ("J01CE02", "B01AC06"), [True, False]),
+        ("allergy: Insulin (human) (RxNorm 5856)", ("insulin (human) 100 units", "insulin lispro"), [True, False]),
+        ("allergy: insulin (human)", ("insulin (human)", "insulin lispro"), [True, False]),
+        ("allergy: _", ("penicillin v", "aspirin"), [False, False]),
+    ],
+)
+def test_codes_behind_an_allergen_are_no_part_of_its_name(
+    field: str, medicines: tuple[str, ...], hit: list[bool]
+) -> None:
+    cases = Patients.from_table(pd.DataFrame({field: ["yes", "no"]}))
+    assert allergens(cases, medicines, ()).tolist() == [hit, [False, False]]
+
+
+def test_fields_of_allergies_that_hold_nothing_back_are_told() -> None:
+    yes, what = ["yes", "no", "no"] * 5, ["nuts", "aspirin", "nuts"] * 5
+    table = pd.DataFrame({"allergy: Aspirin (RxNorm 1191)": yes, "allergy: Peanut": yes[::-1], "allergy": what})
+    fields = Patients.from_table(table).fields
+    (note,) = allergy_notes(fields, NAMES)
+    assert note.startswith("nothing is held back for 2 of 3 fields of allergies")
+    assert note.endswith("'allergy: Peanut', 'allergy'")
+    assert allergy_notes(fields[:1], NAMES) == []
+
+
 def test_two_of_a_class_are_a_duplicate() -> None:
     knowledge = Knowledge(classes=("c1", "c1", "", ""))
     found = selection.select(np.array([[0.9, 0.8, 0.7, 0.1]]), knowledge, 0.5, 0.0)
     assert found.given.tolist() == [[True, False, True, False]]
-    assert found.blocked == (((1, "duplicate of class c1"),),)
+    assert found.blocked == ((selection.Blocked(1, "duplicate of class c1"),),)
 
 
 def test_choosing_for_many_is_choosing_for_each(pairs: Path) -> None:

@@ -96,6 +96,14 @@ def test_what_names_a_patient_or_an_arm_twice_is_noted(table: pd.DataFrame) -> N
     assert "--group" not in " ".join(read(twice, options(group="mrn")).origin.notes)
 
 
+def test_allergies_that_rule_out_no_arm_are_noted(table: pd.DataFrame) -> None:
+    yes = ["yes", "no"] * 40
+    data = read(table.assign(**{"allergy: B (RxNorm 1)": yes, "allergy: nuts": yes}), options())
+    (note,) = [note for note in data.origin.notes if "allerg" in note]
+    assert note.startswith("nothing is held back for 1 of 2 fields of allergies")
+    assert note.endswith("'allergy: nuts'.")
+
+
 def test_chances_by_lot_or_by_column_are_kept(table: pd.DataFrame) -> None:
     share = (table["treatment"] == "B").mean()
     assert np.allclose(read(table, options(randomised=True)).extra["propensity"], [1 - share, share])

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -256,6 +257,20 @@ def test_a_wrong_outcome_model_is_corrected_where_treatment_follows_the_fields()
         assert off.max() < most
     assert np.abs(plain.arms.predict(x[:, None])[0].mean(axis=0) - (x**2).mean()).max() > 0.3
     assert (mended.variance >= plain.variance).all()
+
+
+def test_a_correction_is_as_sure_as_there_are_patients_not_rows():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    outcome, treatment = x**2 + rng.normal(size=200), np.arange(200) % 2
+    plain = fit(Trial(x[:, None], treatment, outcome, 2), "ridge", Plan(smooth=False), 1)
+    six = np.repeat(np.arange(200), 6)
+    rows = replace(plain, mean=plain.mean[six] - 1, variance=plain.variance[six])
+    found = []
+    for groups in (None, six.astype(str)):
+        trial = Trial(x[six, None], treatment[six], outcome[six], 2, groups)
+        found.append(correct(rows, trial, np.full((1200, 2), 0.5)).arms.shift_variance)
+    assert (found[1] > 4 * found[0]).all()
 
 
 @pytest.mark.parametrize("lacking", [0, 2])

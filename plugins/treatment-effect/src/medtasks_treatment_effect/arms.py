@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.causal import FLOOR
+from medtasks.causal import FLOOR, clustered
 from medtasks.stored import Arrays, Codes, Values
 from medtasks_treatment_effect.forest import Forest
 from medtasks_treatment_effect.process import Plan, Process
@@ -183,11 +183,14 @@ def correct(fitted: Fitted, trial: Trial, propensity: Values) -> Fitted:
     shift, variance = np.zeros(trial.arms), np.zeros(trial.arms)
     for arm in range(trial.arms):
         mine = trial.treatment == arm
-        if mine.sum() < 2:
+        if not mine.any():
             continue
         share = weight[mine] / weight[mine].sum()
         off = float(share @ residual[mine])
-        error = float((share**2 * (residual[mine] - off) ** 2).sum())
+        influence = share * (residual[mine] - off)
+        error = float(clustered(influence[:, None], None if trial.groups is None else trial.groups[mine])[0, 0])
+        if np.isnan(error):  # one patient alone
+            continue
         kept = max(0.0, 1 - SURE**2 * error / off**2) if off else 0.0
         shift[arm], variance[arm] = kept * off, kept * error
     arms = replace(fitted.arms, shift=shift, shift_variance=variance)

@@ -20,6 +20,8 @@ not prove that there is none, and intervals that took it for proven would be too
 NARROW = 0.7
 """Prior standard deviation of the logarithm of a length scale, around 2 times the root of the number of columns: a
 column is taken for irrelevant or decisive only if the data say so, which keeps many columns from fitting noise."""
+STEPS = 40
+"""Of L-BFGS at most."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def usual(columns: int, *, smooth: bool) -> Hyper:
     return Hyper(1.0, 1.0 if smooth else 0.0, 0.5, scale)
 
 
-def learn(features: Values, outcome: Values, *, smooth: bool, start: Hyper | None = None, steps: int = 40) -> Hyper:
+def learn(features: Values, outcome: Values, *, smooth: bool) -> Hyper:
     """Return the hyper-parameters of largest posterior density, one length scale per column.
 
     Automatic relevance determination by marginal likelihood (Rasmussen and Williams, "Gaussian processes for machine
@@ -57,8 +59,6 @@ def learn(features: Values, outcome: Values, *, smooth: bool, start: Hyper | Non
     features : (n, d), about standardised
     outcome : (n,) standardised
     smooth : whether there is a smooth part beside the linear one
-    start : where to start from
-    steps : of L-BFGS at most
     """
     from scipy.optimize import minimize
 
@@ -67,12 +67,11 @@ def learn(features: Values, outcome: Values, *, smooth: bool, start: Hyper | Non
         return usual(d, smooth=smooth)
     centre = _pack(usual(d, smooth=smooth), smooth)
     widths = np.r_[WIDE, WIDE, [WIDE] * smooth, [NARROW] * (d * smooth)]
-    first = centre if start is None else _pack(start, smooth)
     objective = _Objective(features, outcome, centre, widths, smooth)
     limits = [(-9.0, 6.0), (-10.0, 2.0)] + [(-9.0, 6.0)] * smooth  # logarithms: from e-4 to e+2 times the outcome's
     limits += [(float(c - 4), float(c + 4)) for c in centre[3:]]
     found = minimize(
-        objective, first, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": steps, "ftol": 1e-5}
+        objective, centre, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": STEPS, "ftol": 1e-5}
     )
     return _unpack(np.asarray(found.x), d, smooth)
 
@@ -121,8 +120,8 @@ class _Objective:
 
 
 def _pack(hyper: Hyper, smooth: bool) -> Values:
-    first = [np.log(max(hyper.linear, 1e-4)), np.log(hyper.noise)]
-    rest = [np.log(max(hyper.smooth, 1e-4)), *np.log(hyper.lengths)] if smooth else []
+    first = [np.log(hyper.linear), np.log(hyper.noise)]
+    rest = [np.log(hyper.smooth), *np.log(hyper.lengths)] if smooth else []
     return np.array(first + rest, dtype=np.float64)
 
 

@@ -85,7 +85,6 @@ class Process:
         plan: Plan,
         *,
         usually: tuple[float, float] = (0.0, 1.0),
-        start: Hyper | None = None,
         blocks: Sequence[Codes] | None = None,
     ) -> tuple[Self, LeftOut]:
         """Learn from (n, d) features and (n,) outcomes; n may be 0.
@@ -93,7 +92,6 @@ class Process:
         Parameters
         ----------
         usually : centre and scale for fewer than `FEWEST` patients
-        start : hyper-parameters to start from
         blocks : rows that are left out together, as a partition; each row alone where None
         """
         n, d = features.shape
@@ -104,7 +102,7 @@ class Process:
         rows = np.sort(rng.permutation(n)[: plan.most])
         hyper = usual(d, smooth=plan.smooth)
         if n >= FEWEST:
-            hyper = learn(features[rows], y[rows], smooth=plan.smooth, start=start)
+            hyper = learn(features[rows], y[rows], smooth=plan.smooth)
         blank = np.zeros((0, 0))
         empty = cls(centre, scale, hyper, _frequencies(hyper, rng), blank, blank, blank)
         seen = empty._features(features)

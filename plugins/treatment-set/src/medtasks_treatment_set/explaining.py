@@ -66,11 +66,3 @@ def _complete(parts: Values, change: Values) -> Values:
     rest = (change - parts.sum(axis=1))[:, None]
     found: Values = parts + np.divide(size, total, out=np.zeros_like(size), where=total > 0) * rest
     return found
-
-
-def by_field(columns: Values, owners: npt.NDArray[np.int64], fields: int) -> Values:
-    """Add up the columns of each field: (n, columns) to (n, fields)."""
-    found = np.zeros((len(columns), fields))
-    for column, owner in enumerate(owners):
-        found[:, owner] += columns[:, column]
-    return found

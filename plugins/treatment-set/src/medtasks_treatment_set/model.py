@@ -17,7 +17,7 @@ from medtasks.model import Context, Model
 from medtasks.stored import write_arrays
 from medtasks_keras import Device, choose, read_weights, write_weights
 from medtasks_treatment_set.config import MedicationSetConfig
-from medtasks_treatment_set.explaining import by_field, integrated_gradients
+from medtasks_treatment_set.explaining import integrated_gradients
 from medtasks_treatment_set.features import Features
 from medtasks_treatment_set.linear import Codes, Linear, Values, choose_penalty, deal, expit, fit_linear, weigh
 from medtasks_treatment_set.structures import describe, read_structures
@@ -106,8 +106,7 @@ class MedicationSet(Model):
                 hidden, kernel, _ = self._reader.parts()
             share = self.weight / len(self.weights)
             columns = columns + share * integrated_gradients(hidden, kernel[:, target], features)
-        encoder = self.features.encoder
-        return by_field(columns, encoder.owners, len(encoder.fields))
+        return self.features.encoder.by_field(columns)
 
     def embed(self, cases: Cases, *, context: Context) -> Values:
         """Return the encoded and scaled fields (n, d)."""

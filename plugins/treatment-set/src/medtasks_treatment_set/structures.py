@@ -13,6 +13,7 @@ from medtasks.cases import Molecules
 from medtasks.cases.fingerprints import count_substructures
 from medtasks.cases.tables import read_table
 from medtasks.errors import DataError
+from medtasks.words import plain
 
 Array = npt.NDArray[Any]
 WIDTH = 1024
@@ -34,7 +35,7 @@ def read_structures(path: str | Path, names: Sequence[str]) -> tuple[Array, int]
     table = read_table(Path(path)).rename(columns=str.lower)
     if not {"name", "smiles"} <= set(table.columns):
         raise DataError(f"{path} lacks the columns name and smiles", hint="write one line per medicine: name,smiles")
-    smiles = dict(zip(map(plain, table["name"]), table["smiles"], strict=True))
+    smiles = dict(zip(map(plain, table["name"].astype(str)), table["smiles"], strict=True))
     found = [i for i, name in enumerate(names) if plain(name) in smiles]
     if not found:
         raise DataError(
@@ -45,15 +46,6 @@ def read_structures(path: str | Path, names: Sequence[str]) -> tuple[Array, int]
     molecules = Molecules.from_smiles([str(smiles[plain(names[i])]).strip() for i in found])
     counts[found] = count_substructures(molecules, WIDTH)
     return counts, len(found)
-
-
-def plain(name: Any) -> str:
-    """Return a medicine's name for comparing.
-
-    >>> plain("Ferrous_Sulfate ")
-    'ferrous sulfate'
-    """
-    return " ".join(str(name).lower().replace("_", " ").split())
 
 
 def describe(counts: Array) -> Array:
