@@ -20,7 +20,7 @@ from medtasks.guarding import calling
 from medtasks.model import Context, Model
 from medtasks.occlusion import Score, occlude
 from medtasks.task import Decision, Outputs, Task
-from medtasks.trust import Trust, advise
+from medtasks.trust import Trust, advise, withhold
 
 COLUMNS = ("id", "fold", "status", "error", "domain", "distance", "similarity", "nearest", "decision", "reason")
 """What columns of answers are called that the core adds to the task's."""
@@ -118,7 +118,9 @@ class Predictor:
         quantities = self.task.quantities(self.outputs)
         if quantities and self.trust.reaches:
             answers = pd.concat([answers, self.trust.bound(quantities, answers, cases)], axis=1)
-        if "decision" not in answers and self.trust.reaches:
+        if "decision" in answers:
+            answers = withhold(answers) if "domain" in answers else answers
+        elif self.trust.reaches:
             answers = pd.concat([answers, advise(quantities, answers, self.trust.level)], axis=1)
         return answers
 

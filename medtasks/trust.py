@@ -37,6 +37,8 @@ POOLED = ""
 """Stands in `Trust.reaches` for all cases together, for those of groups too small to be calibrated, or never seen."""
 GROUP, ALL_CASES = "group", "all cases"
 ANSWER, ABSTAIN = "answer", "abstain"
+UNLIKE = "unlike the cases that the model was trained on"
+"""Why nothing is advised in a case out of the domain."""
 MODEL, PLAIN = "model", "plain"
 
 
@@ -261,10 +263,19 @@ def advise(quantities: Sequence[Quantity], answers: pd.DataFrame, level: float) 
         unsure = count != 1
     reasons = np.where(
         out,
-        "unlike the cases that the model was trained on",
+        UNLIKE,
         np.where(unsure, [_unsure(number, level) for number in count], ""),
     )
     return pd.DataFrame({"decision": np.where(out | unsure, ABSTAIN, ANSWER), "reason": reasons}, dtype=object)
+
+
+def withhold(answers: pd.DataFrame) -> pd.DataFrame:
+    """Turn a task's own advice for cases out of the domain, a treatment for one, into `ABSTAIN` with the reason."""
+    out = (answers["domain"] == OUT).to_numpy() & (answers["decision"] != ABSTAIN).to_numpy()
+    changed = {"decision": ABSTAIN, "reason": UNLIKE}
+    if "best" in answers:  # of arms; a set is kept beside the advice not to follow it, since it is what is judged
+        changed["recommended"] = ""
+    return answers.assign(**{name: answers[name].mask(out, value) for name, value in changed.items()})
 
 
 def _largest(domains: Mapping[str, Domain], features: Mapping[str, Values]) -> Values | None:

@@ -26,6 +26,8 @@ ALLERGY = ("ALGY", "Allergy Alert")
 """How reasons for holding a medicine back are coded."""
 GRAVE, MILD = ("major", "severe", "high", "contraindicated", "contraindication"), ("minor", "low", "mild")
 """Words of a severity, in a table of interactions, that FHIR calls high and low; the rest, and none, is moderate."""
+UNSURE = ("borderline", "out")
+"""Places in the applicability domain that a physician is told of."""
 SUMMARY = 140
 """Characters that a CDS Hooks card's summary may have."""
 LIMITS = "Decision support for research; it does not replace a physician's judgement."
@@ -79,7 +81,7 @@ def _group(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[str, 
         "resourceType": "RequestGroup",
         "status": "draft",
         "intent": "proposal",
-        "subject": {"identifier": {"value": str(row["id"])}},
+        "identifier": [{"value": str(row["id"])}],  # of the row: a visit's or a number, and not always a patient's
         "action": [action],
         "note": [{"text": LIMITS}],
     }
@@ -97,7 +99,7 @@ def _issues(row: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "status": "preliminary",
                     "code": {"coding": [{"system": ACT_CODE, "code": code, "display": display}]},
                     "severity": "high" if code == ALLERGY[0] else _grade(severities[place] if severities else ""),
-                    "patient": {"identifier": {"value": str(row["id"])}},
+                    "identifier": [{"value": str(row["id"])}],
                     "detail": text,
                 }
             )
@@ -125,7 +127,7 @@ def _response(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> dict[st
         listed = [f"- {title}: {text}" for title, text in _items(row, asked, outputs)]
         held = [f"- held back: {text}" for text in _cell(row, "blocked")]
         detail = "\n".join([detail, *listed, *held, "", LIMITS])
-        indicator = "warning" if held or row.get("warnings") else "info"
+        indicator = "warning" if held or row.get("warnings") or row.get("domain") in UNSURE else "info"
     card = {
         "summary": summary if len(summary) <= SUMMARY else summary[: SUMMARY - 1] + "…",
         "detail": detail,
@@ -155,6 +157,8 @@ def _detail(row: Mapping[str, Any], asked: Asked) -> str:
         )
     if asked.question == ARM:
         parts.append(f"Similar patients: {row['similar']:.0f}.")
+    if row.get("domain") in UNSURE:
+        parts.append(f"How far this patient is like those learnt from: {row['domain']} of the applicability domain.")
     return " ".join(parts)
 
 
@@ -168,6 +172,8 @@ def _items(row: Mapping[str, Any], asked: Asked, outputs: Outputs) -> list[tuple
         if row["decision"] != RECOMMEND:
             return []
         return [(f"{row[outputs.names[0]]:.4g}", f"interval {row['low']:.4g} to {row['high']:.4g}")]
+    if row["decision"] != RECOMMEND:
+        return []
     return [(name, f"given with the probability {row[f'p_{name}']:.2f}") for name in _cell(row, "recommended")]
 
 

@@ -21,7 +21,7 @@ from medtasks.treatment import selection
 from medtasks.treatment.effects import ABSTAIN, RECOMMEND
 from medtasks.treatment.questions import LEAST, Question
 from medtasks.treatment.safety import SEPARATOR, UNTOLD, Knowledge, Rule, allergens, read_knowledge
-from medtasks.words import joined, parted
+from medtasks.words import joined, parted, plural
 
 Values = npt.NDArray[np.float64]
 
@@ -94,7 +94,10 @@ class Set(Question):
             "reason": [_reason(mask, decision) for mask in found.given],
             "estimand": np.full(len(chance), "imitation", dtype=object),
             "recommended": given,
-            "interacting_pairs": selection.pair_counts(found.given, knowledge.matrix(len(names))),
+            # Where no pair is known, none was looked for.
+            "interacting_pairs": selection.pair_counts(found.given, knowledge.matrix(len(names)))
+            if knowledge.pairs
+            else np.full(len(chance), np.nan),
             "blocked": [
                 joined((f"{names[one.medicine]}: {one.reason}" for one in blocked), SEPARATOR)
                 for blocked in found.blocked
@@ -147,12 +150,14 @@ class Set(Question):
     def lead(self, judged: Judged) -> str:
         """Say that this imitates, and what was checked."""
         origin = judged.decision["knowledge"]["origin"]
-        checked = (
-            f"Sets were kept from interacting by {origin['file']}, which knows {origin['known']} of the "
-            f"{len(judged.data.names)} medicines."
-            if origin
-            else "No table of interactions was given: sets were NOT checked for interactions (--interactions)."
-        )
+        checked = "No table of interactions was given: sets were NOT checked for interactions (--interactions)."
+        if origin:
+            checked = (
+                f"{origin['file']} names {origin['known']} of the {len(judged.data.names)} medicines and "
+                f"{plural(origin['pairs'], 'interacting pair')} of them"
+            )
+            kept = "sets were kept from these; of other pairs it says nothing."
+            checked += f": {kept if origin['pairs'] else 'sets were NOT checked for interactions.'}"
         return f"The model imitates what clinicians gave; it does not say what helps. {checked}"
 
     def counts(self, dataset: Dataset) -> dict[str, int]:

@@ -12,6 +12,7 @@ import pytest
 
 from medtasks.task import Outputs
 from medtasks.treatment.exporting import SUMMARY, export
+from medtasks.trust import UNLIKE
 
 ARMS = Outputs(("A", "B"), kinds=("arm",) * 2)
 SETS = Outputs(("aspirin", "warfarin"), kinds=("set",) * 2)
@@ -60,7 +61,8 @@ def test_each_answer_is_valid_fhir(row: dict[str, Any], outputs: Outputs) -> Non
     assert fhir(bundle).type == "collection"
     group = bundle["entry"][0]["resource"]
     assert fhir(group).status == "draft"
-    assert (group["resourceType"], group["subject"]["identifier"]["value"]) == ("RequestGroup", "p1")
+    assert (group["resourceType"], group["identifier"][0]["value"]) == ("RequestGroup", "p1")
+    assert "subject" not in group  # an id may be a visit's or a row's, and no other patient gets the proposal
     json.dumps(bundle, allow_nan=False)
 
 
@@ -159,3 +161,21 @@ def test_the_command_writes_a_line_per_row(trial: Any, as_a_table: Any, cli: Any
 def test_other_tasks_say_that_they_have_none(record_run: Path, records_csv: Path, cli: Any) -> None:
     done = cli("predict", record_run, records_csv, "--as", "fhir")
     assert (done.code, done.error) == (2, "answers of diagnosis cannot be written as 'fhir'")
+
+
+@pytest.mark.parametrize(("row", "outputs"), CASES, ids=["arm", "set", "dose"])
+@pytest.mark.parametrize("domain", ["in", "borderline", "out"])
+def test_a_card_says_where_a_patient_is_unlike_those_learnt_from(
+    row: dict[str, Any], outputs: Outputs, domain: str
+) -> None:
+    told = {**row, "blocked": "", "domain": domain}
+    if domain == "out":
+        told |= {"decision": "abstain", "reason": UNLIKE}
+    (response,) = export(pd.DataFrame([told]), "cds-hooks", outputs)
+    (card,) = response["cards"]
+    assert (card["indicator"] == "warning") == (domain != "in")
+    assert (f"{domain} of the applicability domain" in card["detail"]) == (domain != "in")
+    assert card["summary"].startswith("No recommendation") == (domain == "out")
+    if domain == "out" and outputs is not ARMS:
+        assert "31.5" not in card["detail"]
+        assert "given with" not in card["detail"]

@@ -106,6 +106,9 @@ def test_doses_from_table_to_report(tmp_path: Path) -> None:
     answers = medtasks.predict(run.bundle, table.drop(columns="mg").assign(site=["north"] * 299 + ["west"]))
     assert (answers["low"] < answers["mg"])[:299].all()
     assert answers["status"].tolist()[-1] == "invalid"  # a site that training never saw
+    slip = medtasks.predict(run.bundle, table.drop(columns="mg").head(2).assign(weight=[780.0, 78.0]))
+    assert slip["decision"].tolist() == ["abstain", "recommend"]
+    assert slip["reason"][0] == "unlike the cases that the model was trained on"
     explained = medtasks.explain(run.bundle, table.drop(columns="mg").head(3))
     assert explained[0].parts == ("weight", "site")
 

@@ -12,7 +12,7 @@ import pytest
 from medtasks.cases import Patients
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError
-from medtasks.task import Outputs
+from medtasks.task import Judged, Outputs
 from medtasks.treatment import selection
 from medtasks.treatment.exporting import export
 from medtasks.treatment.options import TreatmentOptions
@@ -67,6 +67,23 @@ def test_a_table_that_knows_nothing_of_the_data_is_refused(tmp_path: Path) -> No
     path.write_text("drug,other\nx,y\n")
     with pytest.raises(DataError, match="no column 'a'"):
         read_knowledge(path, NAMES)
+
+
+@pytest.mark.parametrize("table", ["a,b\naspirin,never given\n", None])
+def test_what_was_not_checked_is_not_called_free_of_interactions(tmp_path: Path, table: str | None) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(table or "")
+    data = visits()
+    options = TreatmentOptions(interactions=str(path) if table else None)
+    decision = SET.decide(data, chances(data), options, data)
+    answers = SET.answer(chances(data), OUTPUTS, decision, data.cases)
+    assert answers["interacting_pairs"].isna().all()
+    evaluation = SET.evaluate(data, answers, 0)
+    assert evaluation.metrics["ddi_rate"].value is None
+    assert evaluation.metrics["ddi_rate_per_patient"].value is None
+    lead = SET.lead(Judged(data, answers, evaluation, decision))
+    assert "NOT checked" in lead
+    assert ("names 1 of the 4 medicines and 0 interacting pairs" in lead) == bool(table)
 
 
 def test_what_interacts_is_blocked_and_shown(pairs: Path) -> None:
