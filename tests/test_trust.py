@@ -29,6 +29,18 @@ def test_a_record_like_no_other_is_out_and_not_decided(record_run: Path, table: 
     assert (answers.loc[1:, "domain"] == "in").mean() > 0.8
 
 
+def test_another_value_of_a_field_that_never_varied_is_no_distance(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    age = rng.integers(20, 90, 120)
+    table = pd.DataFrame({"age": age, "device": 1, "target": np.where(age > 55, "sick", "well")})
+    done = medtasks.run("diagnosis", table, model="linear-record", out=tmp_path / "r")
+    assert "column 'device' has one value in every row" in (tmp_path / "r" / "report.html").read_text().replace(
+        "&#39;", "'"
+    )
+    usual, other = done.predictor.predict(table[:5]), done.predictor.predict(table[:5].assign(device=7))
+    pd.testing.assert_frame_equal(usual, other)
+
+
 def test_two_methods_are_enough(plugins: Any, constant: str, records_csv: Path, tmp_path: Path) -> None:
     plugins.model("acme-share", constant)
     run = medtasks.run("diagnosis", records_csv, model="acme-share", out=tmp_path / "r", folds=1)

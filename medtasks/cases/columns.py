@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.records import MAX_CATEGORIES, MOSTLY, numbers
-from medtasks.cases.tables import column_names, is_missing
-from medtasks.errors import DataError, UsageError, suggest
+from medtasks.cases.tables import column_names, is_missing, suggest_column
+from medtasks.errors import DataError, UsageError
 
 
 def column(table: pd.DataFrame, named: str | None, usual: Sequence[str], where: str) -> str | None:
@@ -25,7 +25,7 @@ def column(table: pd.DataFrame, named: str | None, usual: Sequence[str], where: 
     """
     names = column_names(table)
     if named is not None and named not in names:
-        raise UsageError(f"{where} has no column {named!r}", hint=suggest(named, names))
+        raise UsageError(f"{where} has no column {named!r}", hint=suggest_column(named, table))
     return named or next((name for name in usual if name in names), None)
 
 
@@ -151,7 +151,7 @@ def cohorts_in(table: pd.DataFrame, name: str, where: str) -> npt.NDArray[Any]:
         If there is no such column.
     """
     if name not in table.columns:
-        raise UsageError(f"--within: {where} has no column {name!r}", hint=suggest(name, column_names(table)))
+        raise UsageError(f"--within: {where} has no column {name!r}", hint=suggest_column(name, table))
     return np.array(
         [
             None if gone else str(value).strip()

@@ -13,13 +13,18 @@ import numpy.typing as npt
 
 from medtasks.cases.records import Field, Records, fields_of
 
+WITHOUT_SPREAD = float(np.finfo(np.float64).max)
+"""The scale of a field that has one value in training: whatever it is later is encoded as 0, for nothing was learnt of
+how much another value means. It is finite, as all that is stored."""
+
 
 @dataclass(frozen=True)
 class RecordEncoder:
     """Imputes, scales and one-hot encodes records, with what it learnt from training cases.
 
     A missing number takes the training median and, where the field was ever missing in training, sets a
-    column of its own, so that "not asked" can be told from any value. A missing category sets no column.
+    column of its own, so that "not asked" can be told from any value. A missing category sets no column. A number that
+    never varied in training is 0, also where a later case has another.
 
     Attributes
     ----------
@@ -42,11 +47,11 @@ class RecordEncoder:
             flagged.append(bool(column.isna().any()))
             if field.type == "category" or column.isna().all():
                 median.append(0.0)
-                scale.append(1.0)
+                scale.append(1.0 if field.type == "category" else WITHOUT_SPREAD)
                 continue
             median.append(float(column.median()))
-            spread = float(column.std(ddof=0))
-            scale.append(spread if spread > 0 else 1.0)
+            varies = column.min() < column.max()  # rounding may give equal values a spread
+            scale.append(float(column.std(ddof=0)) if varies else WITHOUT_SPREAD)
         return cls(records.fields, np.array(median), np.array(scale), np.array(flagged))
 
     @property

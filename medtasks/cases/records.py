@@ -14,9 +14,10 @@ import pandas as pd
 
 from medtasks.cases.amounts import COMMA, amounts, parts_of
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
+from medtasks.cases.headers import DATE
 from medtasks.cases.tables import (
     NAMELESS,
-    check_header,
+    check_names,
     column_names,
     has_plus,
     is_missing,
@@ -24,8 +25,9 @@ from medtasks.cases.tables import (
     iterate_table,
     read_table,
     row_errors,
+    suggest_column,
 )
-from medtasks.errors import BundleError, DataError, UsageError, suggest
+from medtasks.errors import BundleError, DataError, UsageError
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
 FALSE = ("false", "no", "n", "f", "negative", "absent")
@@ -35,7 +37,6 @@ MAX_CATEGORIES = 50
 """A text column with more kinds of value is an identifier or free text, which no model here reads."""
 FORMS = 5
 """Numbers with more different endings are no measurements in several units but identifiers."""
-_DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([ T].*)?"
 RARE = 2
 """Categories seen fewer times are pooled as "other": nothing can be learnt from one case."""
 
@@ -171,8 +172,8 @@ def infer_fields(table: pd.DataFrame, leave_out: Collection[str] = ()) -> tuple[
     Returns
     -------
     fields, notes
-        The fields that a model can use, and a sentence for each column that was passed over or whose numbers carry
-        signs or a unit.
+        The fields that a model can use, and a sentence for each column that was passed over, whose numbers carry signs
+        or a unit, or that has one value throughout.
     """
     fields, notes = [], []
     for name in column_names(table):
@@ -189,8 +190,9 @@ def infer_fields(table: pd.DataFrame, leave_out: Collection[str] = ()) -> tuple[
 
 def with_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return a table in memory with its columns' names as text, no two alike."""
-    check_header(where, [str(name) for name in table.columns])
-    return table.rename(columns=str)
+    table = table.rename(columns=str)
+    check_names(where, table)
+    return table
 
 
 def table_of(source: Source) -> pd.DataFrame | None:
@@ -257,7 +259,7 @@ def _infer(name: str, values: pd.Series) -> Field | str:
         return Field(name, "boolean")
     if _unit(text.str.replace(COMMA, r"\1.\2", n=1, regex=True)) is not None:
         return "its numbers have a decimal comma; write them with a point"
-    if float(text.str.fullmatch(_DATE).mean()) >= MOSTLY:
+    if float(text.str.fullmatch(DATE).mean()) >= MOSTLY:
         return "dates are not read; give an age or a duration"
     counts = text.value_counts()
     common = tuple(sorted(str(value) for value in counts.index[counts >= RARE]))
@@ -292,7 +294,9 @@ def _numbers_in(values: pd.Series, unit: str) -> pd.Series:
 
 
 def _remarks(field: Field, values: pd.Series) -> list[str]:
-    """Say what was read into the numbers of a field."""
+    """Say what was read into the numbers of a field, and whether it tells cases apart at all."""
+    if len(values) > 1 and not is_missing(values, dash=False).any() and values.nunique() == 1:
+        return [f"column {field.name!r} has one value in every row, from which nothing can be learnt"]
     if field.type != "number" or pd.api.types.is_numeric_dtype(values):
         return []
     found = []
@@ -368,8 +372,8 @@ def check_columns(table: pd.DataFrame, fields: Sequence[Field], where: str) -> N
     if lacking:
         shown = ", ".join(map(repr, lacking[:5])) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
         raise DataError(
-            f"{where} lacks the column {shown}",
-            hint=f"the model was trained with it; {suggest(lacking[0], names)}",
+            f"{where} lacks the column{'s' if len(lacking) > 1 else ''} {shown}",
+            hint=f"the model was trained with it; {suggest_column(lacking[0], table)}",
         )
 
 
