@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases.amounts import COMMA, amounts, parts_of
+from medtasks.cases.amounts import amounts, has_commas, parts_of, with_points
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.headers import DATE
 from medtasks.cases.tables import (
@@ -40,6 +40,9 @@ FORMS = 5
 RARE = 2
 """Categories seen fewer times are pooled as "other": nothing can be learnt from one case."""
 
+POINTS = "write decimals with a point and nothing between thousands"
+UNCLEAR = f"may be a fraction or thousands, as 1,234 may; {POINTS}"
+
 
 @dataclass(frozen=True)
 class Field:
@@ -47,7 +50,8 @@ class Field:
 
     ``type`` is ``number``, ``boolean`` or ``category``; ``open`` says that rare categories were pooled,
     so that an unknown one counts as "other" instead of being an error; ``unit`` is what is written behind each
-    number (``%``, ``kg``), which later values have to carry too.
+    number (``%``, ``kg``), which later values have to carry too; ``comma`` says that they have decimal commas, so that
+    1,234 is below 2.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Field:
     categories: tuple[str, ...] = ()
     open: bool = False
     unit: str = ""
+    comma: bool = False
 
 
 class Records(Cases):
@@ -214,9 +219,10 @@ def parse(table: pd.DataFrame, fields: Sequence[Field]) -> tuple[pd.DataFrame, l
     errors = row_errors(table)
     columns: dict[str, Any] = {}
     for field in fields:
-        columns[field.name], wrong, reason = _PARSERS[field.type](table[field.name], field)
+        columns[field.name], wrong, told = _PARSERS[field.type](table[field.name], field)
+        reason = np.broadcast_to(np.asarray(told, dtype=object), len(table))
         for row in np.flatnonzero(wrong):
-            errors[row] = errors[row] or f"field {field.name!r} {reason}"
+            errors[row] = errors[row] or f"field {field.name!r} {reason[row]}"
     blank = np.ones(len(table), dtype=bool)
     for field in fields:
         blank &= pd.isna(pd.Series(columns[field.name])).to_numpy()
@@ -251,14 +257,15 @@ def _infer(name: str, values: pd.Series) -> Field | str:
         return Field(name, "boolean")
     if pd.api.types.is_datetime64_any_dtype(known):
         return "dates are not read; give an age or a duration"
-    unit = _unit(known[~_is_none(known)])
+    comma = not pd.api.types.is_numeric_dtype(known) and has_commas(known)
+    unit = _unit(known[~_is_none(known)], comma)
     if unit is not None:
-        return Field(name, "number", unit=unit)
+        return Field(name, "number", unit=unit, comma=comma)
     text = values[~is_missing(values)].astype("string").str.strip()  # where "-" can be an answer
     if set(text.str.lower().unique()) <= {*TRUE, *FALSE}:
         return Field(name, "boolean")
-    if _unit(text.str.replace(COMMA, r"\1.\2", n=1, regex=True)) is not None:
-        return "its numbers have a decimal comma; write them with a point"
+    if _unit(text, True) is not None:
+        return f"its numbers may be fractions or thousands, as 1,234 may; {POINTS}"
     if float(text.str.fullmatch(DATE).mean()) >= MOSTLY:
         return "dates are not read; give an age or a duration"
     counts = text.value_counts()
@@ -271,26 +278,31 @@ def _infer(name: str, values: pd.Series) -> Field | str:
     return Field(name, "category", common, open=bool((counts < RARE).any()))
 
 
-def _unit(values: pd.Series) -> str | None:
+def _unit(values: pd.Series, comma: bool) -> str | None:
     """Return the one unit that nearly all values are numbers in, empty for plain numbers; None where they are none."""
     if not len(values):
         return None
-    if float(_numbers_in(values, "").notna().mean()) >= MOSTLY:
+    if float(_numbers_in(values, "", comma).notna().mean()) >= MOSTLY:
         return ""
-    units = parts_of(values)["unit"]
+    units = parts_of(with_points(values, comma)[0])["unit"]
     common = units[units != ""].value_counts()
     return str(common.index[0]) if len(common) and common.iloc[0] >= MOSTLY * len(values) else None
 
 
-def _numbers_in(values: pd.Series, unit: str) -> pd.Series:
+def _numbers_in(values: pd.Series, unit: str, comma: bool) -> pd.Series:
     """Turn values into float64, with the signs and the unit that laboratories write; what is no number becomes NaN."""
     if unit:
-        return amounts(values, unit)
+        return amounts(with_points(values, comma)[0], unit)
+    if pd.api.types.is_numeric_dtype(values):
+        return numbers(values)
+    if comma:
+        values = with_points(values, comma)[0]
     found = numbers(values)
     rest = found.isna() & values.notna()
-    if pd.api.types.is_numeric_dtype(values) or not rest.any():
+    if not rest.any():
         return found
-    return found.where(~rest, amounts(values.where(rest)))
+    text = values[rest] if comma else with_points(values[rest])[0]
+    return found.where(~rest, numbers(text).fillna(amounts(text)).reindex(values.index))
 
 
 def _remarks(field: Field, values: pd.Series) -> list[str]:
@@ -300,7 +312,11 @@ def _remarks(field: Field, values: pd.Series) -> list[str]:
     if field.type != "number" or pd.api.types.is_numeric_dtype(values):
         return []
     found = []
-    parts = parts_of(values[numbers(values).isna()])  # plain numbers, nearly all there are, carry no sign
+    rest = values[numbers(values).isna()]  # plain numbers, nearly all there are, carry no sign
+    text = with_points(rest, field.comma)[0]
+    if (text != rest.astype("string").str.strip()).fillna(False).any():
+        found.append(f"decimal commas in column {field.name!r} are read as points")
+    parts = parts_of(text)
     if parts["sign"].isin(["<", ">", "<=", ">=", "≤", "≥"]).any():
         found.append(f"values of column {field.name!r} with < or > are read as the limit itself")
     if field.unit:
@@ -315,11 +331,15 @@ def _is_none(values: pd.Series) -> pd.Series:
     return values.astype("string").str.strip().str.lower().eq("none").fillna(False).astype(bool)
 
 
-def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
-    found = _numbers_in(values, field.unit).to_numpy()
+def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], npt.NDArray[Any]]:
+    found = _numbers_in(values, field.unit, field.comma).to_numpy()
     missing = (is_missing(values, dash=False) | _is_none(values)).to_numpy()
     reason = f"is not a number in {field.unit!r}, as in training" if field.unit else "is not a number"
-    return found, np.isnan(found) & ~missing, f"{reason} (decimals take a point)"
+    wrong = np.isnan(found) & ~missing
+    reasons = np.full(len(values), reason, dtype=object)
+    if wrong.any():
+        reasons[np.flatnonzero(wrong)[with_points(values[wrong], field.comma)[1].to_numpy()]] = UNCLEAR
+    return found, wrong, reasons
 
 
 def _parse_boolean(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
