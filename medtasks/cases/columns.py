@@ -113,12 +113,15 @@ def patient_columns(table: pd.DataFrame, leave_out: Collection[str]) -> list[tup
     for name in column_names(table):
         if name in leave_out:
             continue
+        called = names_patients(name)
+        if not called and numbers(table[name]).notna().mean() > 1 - MOSTLY:
+            continue  # soon told, as tables may have thousands of columns
         values = table[name][~is_missing(table[name]).to_numpy()]
         text = values.astype("string").str.strip()
         counts = text.value_counts().to_numpy(dtype=np.float64)
         if not LEAST_PATIENTS <= len(counts) < len(text):
             continue
-        if names_patients(name) or (
+        if called or (
             len(counts) > MAX_CATEGORIES
             and len(text) >= 1.5 * len(counts)
             and counts.std() <= counts.mean()

@@ -248,9 +248,11 @@ def truths(values: pd.Series) -> npt.NDArray[np.float64]:
 
 
 def _infer(name: str, values: pd.Series) -> Field | str:
-    known = values[~is_missing(values, dash=False)]
     if name.startswith(NAMELESS):
         return "it has no name in the file and may be a row number"
+    if _is_plain(values):
+        return Field(name, "number")
+    known = values[~is_missing(values, dash=False)]
     if known.empty:
         return "it holds no value"
     if pd.api.types.is_bool_dtype(known):
@@ -276,6 +278,11 @@ def _infer(name: str, values: pd.Series) -> Field | str:
             return f"its numbers are written in {units['unit'].nunique()} units; write them in one"
         return f"{len(counts)} different texts in {len(text)} rows look like an identifier or free text"
     return Field(name, "category", common, open=bool((counts < RARE).any()))
+
+
+def _is_plain(values: pd.Series) -> bool:
+    """Say whether every value is a number alone, which is soon told: tables may have thousands of columns."""
+    return len(values) > 0 and not pd.api.types.is_bool_dtype(values) and not numbers(values).hasnans
 
 
 def _unit(values: pd.Series, comma: bool) -> str | None:
@@ -307,12 +314,14 @@ def _numbers_in(values: pd.Series, unit: str, comma: bool) -> pd.Series:
 
 def _remarks(field: Field, values: pd.Series) -> list[str]:
     """Say what was read into the numbers of a field, and whether it tells cases apart at all."""
-    if len(values) > 1 and not is_missing(values, dash=False).any() and values.nunique() == 1:
+    if len(values) > 1 and (values == values.iloc[0]).all() and not is_missing(values[:1], dash=False).any():
         return [f"column {field.name!r} has one value in every row, from which nothing can be learnt"]
     if field.type != "number" or pd.api.types.is_numeric_dtype(values):
         return []
-    found = []
+    found: list[str] = []
     rest = values[numbers(values).isna()]  # plain numbers, nearly all there are, carry no sign
+    if rest.empty:
+        return found
     text = with_points(rest, field.comma)[0]
     if (text != rest.astype("string").str.strip()).fillna(False).any():
         found.append(f"decimal commas in column {field.name!r} are read as points")
@@ -333,6 +342,8 @@ def _is_none(values: pd.Series) -> pd.Series:
 
 def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], npt.NDArray[Any]]:
     found = _numbers_in(values, field.unit, field.comma).to_numpy()
+    if not np.isnan(found).any():
+        return found, np.zeros(len(values), dtype=bool), np.full(len(values), None)
     missing = (is_missing(values, dash=False) | _is_none(values)).to_numpy()
     reason = f"is not a number in {field.unit!r}, as in training" if field.unit else "is not a number"
     wrong = np.isnan(found) & ~missing
