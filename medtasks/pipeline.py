@@ -26,7 +26,7 @@ from medtasks.model import Context, Progress, model_class
 from medtasks.predictor import Predictor
 from medtasks.preparing import Prepared
 from medtasks.repeated import Repeated, summarise
-from medtasks.task import Evaluation, Judged
+from medtasks.task import Evaluation, Judged, Outputs
 from medtasks.training import Answered, cross_fit, deploy, fitted, repeat
 
 
@@ -89,6 +89,7 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         floor, quiet = _baseline(prepared), Context(settings.seed, "cpu")
         base = cross_fit(floor, quiet, trust=False)
         answered = cross_fit(prepared, context)
+        _tell_unlimited(prepared, answered, context)
         predictor = replace(deploy(prepared, answered, context), baseline=deploy(floor, base, quiet, trust=False))
         again = _repeated(prepared, (floor, base, quiet), (prepared, answered, context))
         context.progress.note("judging and writing the report")
@@ -113,6 +114,19 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         summary = record.summary(prepared, folder, judged, predictor.facts, seconds)
         record.write(folder, prepared, predictor, answered, judged, summary, context)
     return Run(folder, predictor, evaluation, baseline, summary)
+
+
+def _tell_unlimited(prepared: Prepared, answered: Answered, context: Context) -> None:
+    """Say which classes stand in every set, and why: the sets themselves do not tell."""
+    quantities = prepared.task.quantities(Outputs.of(prepared.dataset))
+    trusts = [predictor.trust for predictor in answered.predictors if predictor.trust is not None]
+    each = [trust.unlimited(quantities) for trust in trusts]
+    for name in dict.fromkeys(name for names in each for name in names):
+        level, count = trusts[0].level, sum(name in names for names in each)
+        context.progress.note(
+            f"the prediction sets of {count} of {len(each)} fits always hold {name!r}: that takes at least "
+            f"{int(np.ceil(level / (1 - level) - 1e-9))} cases to calibrate on (of the class itself with --per-class)"
+        )
 
 
 def _repeated(

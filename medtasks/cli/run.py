@@ -112,7 +112,8 @@ def run(  # one parameter per option: that is how typer reads a command
         output.note(f"Training {prepared.model_id}; {len(prepared.dataset)} cases in all.")
     if resume and (found := pipeline.going_on(prepared)):
         output.note(f"note: {found}")
-    done = pipeline.run(prepared, resume=resume, progress=bars)
+    with output.stopped(lambda: bool(pipeline.going_on(prepared))):
+        done = pipeline.run(prepared, resume=resume, progress=bars)
     if as_json:
         output.emit_json(done.summary)
     else:
