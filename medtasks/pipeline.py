@@ -89,7 +89,6 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         floor, quiet = _baseline(prepared), Context(settings.seed, "cpu")
         base = cross_fit(floor, quiet, trust=False)
         answered = cross_fit(prepared, context)
-        _tell_unlimited(prepared, answered, context)
         predictor = replace(deploy(prepared, answered, context), baseline=deploy(floor, base, quiet, trust=False))
         again = _repeated(prepared, (floor, base, quiet), (prepared, answered, context))
         context.progress.note("judging and writing the report")
@@ -112,21 +111,25 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             again,
         )
         summary = record.summary(prepared, folder, judged, predictor.facts, seconds)
+        if notes := _unlimited(prepared, answered):
+            summary["notes"] = notes
         record.write(folder, prepared, predictor, answered, judged, summary, context)
     return Run(folder, predictor, evaluation, baseline, summary)
 
 
-def _tell_unlimited(prepared: Prepared, answered: Answered, context: Context) -> None:
+def _unlimited(prepared: Prepared, answered: Answered) -> list[str]:
     """Say which classes stand in every set, and why: the sets themselves do not tell."""
     quantities = prepared.task.quantities(Outputs.of(prepared.dataset))
     trusts = [predictor.trust for predictor in answered.predictors if predictor.trust is not None]
     each = [trust.unlimited(quantities) for trust in trusts]
+    found = []
     for name in dict.fromkeys(name for names in each for name in names):
         level, count = trusts[0].level, sum(name in names for names in each)
-        context.progress.note(
-            f"the prediction sets of {count} of {len(each)} fits always hold {name!r}: that takes at least "
+        found.append(
+            f"the prediction sets of {count} of {len(each)} fits hold {name!r} always: to leave it out takes at least "
             f"{int(np.ceil(level / (1 - level) - 1e-9))} cases to calibrate on (of the class itself with --per-class)"
         )
+    return found
 
 
 def _repeated(

@@ -16,6 +16,8 @@ _COMMA = rf"^{_BEFORE}(?P<whole>\d{{1,3}}(?:\.\d{{3}})+|\d+),(?P<part>\d+)(?P<be
 """A number whose last comma may be a decimal comma; points before it part thousands."""
 _POINT = rf"^{_BEFORE}\d*\.\d+(?![\d.,])"
 _THOUSANDS = rf"^{_BEFORE}[1-9]\d{{0,2}}(?:\.\d{{3}})+(?![\d.,])"
+POINTS = "write decimals with a point and nothing between thousands"
+UNCLEAR = f"may be a fraction or thousands, as 1,234 may; {POINTS}"
 CONTRADICTED = 0.1
 """Share of the numbers with a comma that must show what it is, and that those with a point must not exceed, for a
 column to be one of decimal commas."""
@@ -84,6 +86,21 @@ def has_commas(values: pd.Series) -> bool:
     parts, sure = _commas(text)
     most = CONTRADICTED * int(parts["whole"].notna().sum())
     return bool(sure.any()) and int(sure.sum()) >= most >= int(text.str.match(_POINT).fillna(False).sum())
+
+
+def remarks(name: str, values: pd.Series, unit: str, comma: bool) -> list[str]:
+    """Say what was read into those values of a column that are no plain numbers."""
+    if values.empty:
+        return []
+    found = []
+    text = with_points(values, comma)[0]
+    if (text != values.astype("string").str.strip()).fillna(False).any():
+        found.append(f"decimal commas in column {name!r} are read as points")
+    if parts_of(text)["sign"].isin(["<", ">", "<=", ">=", "≤", "≥"]).any():
+        found.append(f"values of column {name!r} with < or > are read as the limit itself")
+    if unit:
+        found.append(f"column {name!r} is read as numbers in {unit!r}, which later values have to carry too")
+    return found
 
 
 def _commas(text: pd.Series) -> tuple[pd.DataFrame, pd.Series]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases.amounts import amounts, has_commas, parts_of, with_points
+from medtasks.cases.amounts import POINTS, UNCLEAR, amounts, has_commas, parts_of, remarks, with_points
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.headers import DATE
 from medtasks.cases.tables import (
@@ -39,9 +39,6 @@ FORMS = 5
 """Numbers with more different endings are no measurements in several units but identifiers."""
 RARE = 2
 """Categories seen fewer times are pooled as "other": nothing can be learnt from one case."""
-
-POINTS = "write decimals with a point and nothing between thousands"
-UNCLEAR = f"may be a fraction or thousands, as 1,234 may; {POINTS}"
 
 
 @dataclass(frozen=True)
@@ -318,21 +315,8 @@ def _remarks(field: Field, values: pd.Series) -> list[str]:
         return [f"column {field.name!r} has one value in every row, from which nothing can be learnt"]
     if field.type != "number" or pd.api.types.is_numeric_dtype(values):
         return []
-    found: list[str] = []
     rest = values[numbers(values).isna()]  # plain numbers, nearly all there are, carry no sign
-    if rest.empty:
-        return found
-    text = with_points(rest, field.comma)[0]
-    if (text != rest.astype("string").str.strip()).fillna(False).any():
-        found.append(f"decimal commas in column {field.name!r} are read as points")
-    parts = parts_of(text)
-    if parts["sign"].isin(["<", ">", "<=", ">=", "≤", "≥"]).any():
-        found.append(f"values of column {field.name!r} with < or > are read as the limit itself")
-    if field.unit:
-        found.append(
-            f"column {field.name!r} is read as numbers in {field.unit!r}, which later values have to carry too"
-        )
-    return found
+    return remarks(field.name, rest, field.unit, field.comma)
 
 
 def _is_none(values: pd.Series) -> pd.Series:

@@ -181,6 +181,8 @@ def _tell(done: Any, task: str, prepared: Any) -> None:
             "one whole fit in each fold and the report are always made, and some models cannot end early."
         )
     output.validity(summary["validity"])
+    for text in summary.get("notes", ()):
+        output.note(f"note: {text}.")
     invalid = len(prepared.dataset.origin.invalid)
     if invalid:
         typer.echo(f"{plural(invalid, 'row')} could not be used; {done.folder / 'invalid.csv'} says why.")
