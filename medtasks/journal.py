@@ -13,11 +13,16 @@ Done = dict[tuple[str, int, int], dict[str, Any]]
 """Of each model, repeat and fold (from 0) the measures and the seconds of the fit."""
 
 
+def fits_of(out: Path) -> Path:
+    """Return the file that keeps the fits of a comparison whose result is to be the folder ``out``."""
+    return out.absolute().with_name(f".{out.absolute().name}.fits.jsonl")
+
+
 class Journal:
     """The fits that have ended, a line of JSON each, in a hidden file beside the folder of the result."""
 
     def __init__(self, out: Path | None, key: dict[str, Any], resume: bool) -> None:
-        self.place = None if out is None else out.absolute().with_name(f".{out.absolute().name}.fits.jsonl")
+        self.place = None if out is None else fits_of(out)
         self.done: Done = {}
         if resume:
             self._read(key)

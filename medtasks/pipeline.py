@@ -26,7 +26,7 @@ from medtasks.model import Context, Progress, model_class
 from medtasks.predictor import Predictor
 from medtasks.preparing import Prepared
 from medtasks.repeated import Repeated, summarise
-from medtasks.task import Evaluation, Judged
+from medtasks.task import Evaluation, Judged, Outputs
 from medtasks.training import Answered, cross_fit, deploy, fitted, repeat
 
 
@@ -112,8 +112,25 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
             task.lower_is_better,
         )
         summary = record.summary(prepared, folder, judged, predictor.facts, seconds)
+        if notes := _unlimited(prepared, answered):
+            summary["notes"] = notes
         record.write(folder, prepared, predictor, answered, judged, summary, context)
     return Run(folder, predictor, evaluation, baseline, summary)
+
+
+def _unlimited(prepared: Prepared, answered: Answered) -> list[str]:
+    """Say which classes stand in every set, and why: the sets themselves do not tell."""
+    quantities = prepared.task.quantities(Outputs.of(prepared.dataset))
+    trusts = [predictor.trust for predictor in answered.predictors if predictor.trust is not None]
+    each = [trust.unlimited(quantities) for trust in trusts]
+    found = []
+    for name in dict.fromkeys(name for names in each for name in names):
+        level, count = trusts[0].level, sum(name in names for names in each)
+        found.append(
+            f"the prediction sets of {count} of {len(each)} fits hold {name!r} always: to leave it out takes at least "
+            f"{int(np.ceil(level / (1 - level) - 1e-9))} cases to calibrate on (of the class itself with --per-class)"
+        )
+    return found
 
 
 def _repeated(

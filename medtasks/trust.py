@@ -189,6 +189,16 @@ class Trust:
             table[quantity.low_column], table[quantity.high_column] = said[:, 0] - half, said[:, 0] + half
         return pd.DataFrame(table, index=range(len(answers)))
 
+    def unlimited(self, quantities: Sequence[Quantity]) -> list[str]:
+        """Return the classes that every set holds, as too few cases were calibrated on to say where they end."""
+        found = []
+        for quantity in quantities:
+            for one in self.reaches.get(quantity.name, {}).values():
+                found += [
+                    label for label, end in zip(quantity.labels, one.get("limits", ()), strict=False) if end is None
+                ]
+        return list(dict.fromkeys(found))
+
     def alike(self, model: Model, old: Dataset, new: Dataset, context: Context) -> Validity:
         """Say whether cases calibrated on and new ones come from one source; see `medtasks.evaluation.shift`."""
         describer = self.describer or Describer.fit(old.cases)

@@ -29,6 +29,18 @@ def test_a_record_like_no_other_is_out_and_not_decided(record_run: Path, table: 
     assert (answers.loc[1:, "domain"] == "in").mean() > 0.8
 
 
+def test_another_value_of_a_field_that_never_varied_is_no_distance(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    age = rng.integers(20, 90, 120)
+    table = pd.DataFrame({"age": age, "device": 1, "target": np.where(age > 55, "sick", "well")})
+    done = medtasks.run("diagnosis", table, model="linear-record", out=tmp_path / "r")
+    assert "column 'device' has one value in every row" in (tmp_path / "r" / "report.html").read_text().replace(
+        "&#39;", "'"
+    )
+    usual, other = done.predictor.predict(table[:5]), done.predictor.predict(table[:5].assign(device=7))
+    pd.testing.assert_frame_equal(usual, other)
+
+
 def test_two_methods_are_enough(plugins: Any, constant: str, records_csv: Path, tmp_path: Path) -> None:
     plugins.model("acme-share", constant)
     run = medtasks.run("diagnosis", records_csv, model="acme-share", out=tmp_path / "r", folds=1)
@@ -130,6 +142,16 @@ def test_images_of_another_make_are_out(image_run: Path, tmp_path: Path) -> None
     Image.fromarray((rng.random((16, 16)) > 0.5).astype(np.uint8) * 255).save(tmp_path / "odd.png")
     answers = medtasks.predict(image_run, tmp_path)
     assert answers["domain"].tolist() == ["out"]
+
+
+def test_a_class_of_too_few_cases_for_sets_of_its_own_is_told_of(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"age": rng.normal(60, 9, 160), "target": np.where(np.arange(160) < 20, "sepsis", "none")})
+    for per_class in (True, False):
+        done = medtasks.run("diagnosis", table, model="linear-record", folds=1, out=tmp_path / "r", per_class=per_class)
+        told = [text for text in done.summary.get("notes", ()) if "hold 'sepsis' always" in text]
+        assert len(told) == len(done.summary.get("notes", ())) == per_class
+        assert all("at least 9 cases" in text for text in told)
 
 
 def test_sets_are_calibrated_within_groups(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases.amounts import AMOUNT, COMMA
+from medtasks.cases.amounts import AMOUNT, UNCLEAR, has_commas, with_points
 from medtasks.cases.records import FALSE, TRUE
 from medtasks.cases.tables import is_missing
 
@@ -52,7 +52,7 @@ class Measured:
 
 
 def read_column(column: pd.Series) -> Measured:
-    """Read numbers with qualifiers (``>10000``, ``<= 5``, ``~3``), or words for active and inactive.
+    """Read numbers with qualifiers (``>10000``, ``<= 5``, ``~3``) or decimal commas, or words for active and inactive.
 
     >>> found = read_column(pd.Series([">10", "5", "", "n.d."]))
     >>> found.values.tolist(), found.censoring.tolist(), found.errors[3]
@@ -66,10 +66,15 @@ def read_column(column: pd.Series) -> Measured:
         values = np.array(column.astype("float64").to_numpy(na_value=np.nan), dtype=np.float64)
         values[~np.isfinite(values)] = np.nan
         return Measured(values, censoring, tuple(errors))
-    for i, written in enumerate(column.astype("string").str.replace("\N{MINUS SIGN}", "-")):
+    written = column.astype("string").str.replace("\N{MINUS SIGN}", "-")
+    written, unclear = with_points(written, has_commas(written))
+    for i, (one, open_) in enumerate(zip(written, unclear, strict=True)):
         if missing[i]:
             continue
-        text = str(written)
+        if open_:
+            errors[i] = UNCLEAR
+            continue
+        text = str(one)
         word = text.strip().lower()
         if (match := _QUALIFIED.fullmatch(text)) is not None and np.isfinite(float(match[2])):
             values[i], censoring[i] = float(match[2]), _SIGNS.get(match[1] or "", 0)
@@ -82,8 +87,6 @@ def read_column(column: pd.Series) -> Measured:
 
 def _why(text: str) -> str:
     """Say why a text is no measurement, without showing it."""
-    if _QUALIFIED.fullmatch(re.sub(COMMA, r"\1\2", text)):
-        return "has a comma in its number; decimals take a point, thousands nothing"
     if re.fullmatch(AMOUNT, text.strip()):
         return "has a unit behind its number; one in all rows is named by --unit, and left out of the cells"
     return "is no measurement"

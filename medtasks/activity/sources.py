@@ -30,9 +30,9 @@ from medtasks.cases import Molecules, Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.molecule_files import name_column, structure_column
 from medtasks.cases.molecules import names_of, parts_of, read_structures
-from medtasks.cases.tables import column_names, row_errors, spare_cut
+from medtasks.cases.tables import column_names, row_errors, spare_cut, suggest_column
 from medtasks.dataset import Dataset, Origin
-from medtasks.errors import DataError, UsageError, suggest
+from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.splits import read_split
 from medtasks.model import Context
 from medtasks.words import plural
@@ -195,17 +195,17 @@ def _columns(table: pd.DataFrame, options: ActivityOptions, where: str) -> _Colu
     asked = (options.smiles, *options.target, options.id, options.group, options.split, options.time)
     for named in filter(None, asked):
         if named not in names:
-            raise UsageError(f"{where} has no column {named!r}", hint=suggest(named, names))
+            raise UsageError(f"{where} has no column {named!r}", hint=suggest_column(named, table))
     column = structure_column(table, options.smiles)
     if column is None:
         raise UsageError(
-            f"{where} has no column of structures", hint="name it with --smiles; " + suggest("smiles", names)
+            f"{where} has no column of structures", hint="name it with --smiles; " + suggest_column("smiles", table)
         )
     targets = options.target or tuple(name for usual in TARGETS for name in names if name.lower() == usual)[:1]
     if not targets:
         raise UsageError(
             f"{where} has no column 'target', 'activity', 'label' or 'y'",
-            hint="name what is to be predicted with --target; " + suggest("target", names),
+            hint="name what is to be predicted with --target; " + suggest_column("target", table),
         )
     if column in targets:
         raise UsageError(f"the column {column!r} holds the structures", hint="name another with --target")

@@ -11,8 +11,16 @@ AMOUNT = (
 )
 """A sign, a number, a unit. Other single letters than those of SI units end stages and wards (3B), leading zeros begin
 identifiers."""
-COMMA = r"(\d),(\d)"
-"""A comma that may stand for a decimal point."""
+_BEFORE = r"(?P<before>\s*(?:<=|>=|[<>=≤≥])?\s*[-+]?)"
+_COMMA = rf"^{_BEFORE}(?P<whole>\d{{1,3}}(?:\.\d{{3}})+|\d+),(?P<part>\d+)(?P<behind>(?![\d.,]).*)$"
+"""A number whose last comma may be a decimal comma; points before it part thousands."""
+_POINT = rf"^{_BEFORE}\d*\.\d+(?![\d.,])"
+_THOUSANDS = rf"^{_BEFORE}[1-9]\d{{0,2}}(?:\.\d{{3}})+(?![\d.,])"
+POINTS = "write decimals with a point and nothing between thousands"
+UNCLEAR = f"may be a fraction or thousands, as 1,234 may; {POINTS}"
+CONTRADICTED = 0.1
+"""Share of the numbers with a comma that must show what it is, and that those with a point must not exceed, for a
+column to be one of decimal commas."""
 
 
 def amounts(values: pd.Series, unit: str = "") -> pd.Series:
@@ -35,3 +43,69 @@ def parts_of(values: pd.Series) -> pd.DataFrame:
         .reindex(codes, fill_value="")
         .set_axis(values.index)
     )
+
+
+def with_points(values: pd.Series, comma: bool = False) -> tuple[pd.Series, pd.Series]:
+    """Write numbers with a decimal point, and mark those that may mean two numbers.
+
+    A comma is a decimal one where it cannot part thousands: in 1,5, 0,125 and 1.234,5. What 1,234 means can be told
+    from other numbers of its column only.
+
+    Parameters
+    ----------
+    comma
+        Whether the column is known to have decimal commas: then 1,234 is below 2, and it is 1.234 that is unclear.
+
+    Returns
+    -------
+    texts, unclear
+        The texts, missing where unclear; and a bool for each.
+
+    Examples
+    --------
+    >>> with_points(pd.Series(["<1,5 mg", "1,234", "7.5"]))[0].tolist()
+    ['<1.5 mg', <NA>, '7.5']
+    >>> with_points(pd.Series(["1,5", "1,234", "1.234"]), comma=True)[0].tolist()
+    ['1.5', '1.234', <NA>]
+    """
+    text = values.astype("string").str.strip()
+    parts, sure = _commas(text)
+    read = parts["whole"].notna() if comma else sure
+    unclear = text.str.match(_THOUSANDS).fillna(False) if comma else parts["whole"].notna() & ~sure
+    written = parts["before"] + parts["whole"].str.replace(".", "", regex=False) + "." + parts["part"] + parts["behind"]
+    return text.where(~read, written).mask(unclear.astype(bool)), unclear.astype(bool)
+
+
+def has_commas(values: pd.Series) -> bool:
+    """Say whether a column's numbers have decimal commas.
+
+    >>> has_commas(pd.Series(["1,5", "1,234"])), has_commas(pd.Series(["1,234", "12,000"]))
+    (True, False)
+    """
+    text = values.astype("string").str.strip()
+    parts, sure = _commas(text)
+    most = CONTRADICTED * int(parts["whole"].notna().sum())
+    return bool(sure.any()) and int(sure.sum()) >= most >= int(text.str.match(_POINT).fillna(False).sum())
+
+
+def remarks(name: str, values: pd.Series, unit: str, comma: bool) -> list[str]:
+    """Say what was read into those values of a column that are no plain numbers."""
+    if values.empty:
+        return []
+    found = []
+    text = with_points(values, comma)[0]
+    if (text != values.astype("string").str.strip()).fillna(False).any():
+        found.append(f"decimal commas in column {name!r} are read as points")
+    if parts_of(text)["sign"].isin(["<", ">", "<=", ">=", "≤", "≥"]).any():
+        found.append(f"values of column {name!r} with < or > are read as the limit itself")
+    if unit:
+        found.append(f"column {name!r} is read as numbers in {unit!r}, which later values have to carry too")
+    return found
+
+
+def _commas(text: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the parts of numbers with a comma, missing elsewhere, and which of the commas can only be decimal ones."""
+    parts = text.str.extract(_COMMA)
+    whole, behind = parts["whole"], parts["part"].str.len()
+    sure = behind.ne(3) | whole.str.contains(".", regex=False) | whole.str.startswith("0") | whole.str.len().gt(3)
+    return parts, (sure & whole.notna()).fillna(False).astype(bool)

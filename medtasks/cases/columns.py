@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases.records import MAX_CATEGORIES, MOSTLY, numbers
-from medtasks.cases.tables import column_names, is_missing
-from medtasks.errors import DataError, UsageError, suggest
+from medtasks.cases.tables import column_names, is_missing, suggest_column
+from medtasks.errors import DataError, UsageError
 
 
 def column(table: pd.DataFrame, named: str | None, usual: Sequence[str], where: str) -> str | None:
@@ -25,7 +25,7 @@ def column(table: pd.DataFrame, named: str | None, usual: Sequence[str], where: 
     """
     names = column_names(table)
     if named is not None and named not in names:
-        raise UsageError(f"{where} has no column {named!r}", hint=suggest(named, names))
+        raise UsageError(f"{where} has no column {named!r}", hint=suggest_column(named, table))
     return named or next((name for name in usual if name in names), None)
 
 
@@ -113,12 +113,15 @@ def patient_columns(table: pd.DataFrame, leave_out: Collection[str]) -> list[tup
     for name in column_names(table):
         if name in leave_out:
             continue
+        called = names_patients(name)
+        if not called and numbers(table[name]).notna().mean() > 1 - MOSTLY:
+            continue  # soon told, as tables may have thousands of columns
         values = table[name][~is_missing(table[name]).to_numpy()]
         text = values.astype("string").str.strip()
         counts = text.value_counts().to_numpy(dtype=np.float64)
         if not LEAST_PATIENTS <= len(counts) < len(text):
             continue
-        if names_patients(name) or (
+        if called or (
             len(counts) > MAX_CATEGORIES
             and len(text) >= 1.5 * len(counts)
             and counts.std() <= counts.mean()
@@ -151,7 +154,7 @@ def cohorts_in(table: pd.DataFrame, name: str, where: str) -> npt.NDArray[Any]:
         If there is no such column.
     """
     if name not in table.columns:
-        raise UsageError(f"--within: {where} has no column {name!r}", hint=suggest(name, column_names(table)))
+        raise UsageError(f"--within: {where} has no column {name!r}", hint=suggest_column(name, table))
     return np.array(
         [
             None if gone else str(value).strip()

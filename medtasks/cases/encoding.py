@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from medtasks.cases.records import Field, Records, fields_of
+
+WITHOUT_SPREAD = float(np.finfo(np.float64).max)
+"""The scale of a field that has one value in training: whatever it is later is encoded as 0, for nothing was learnt of
+how much another value means. It is finite, as all that is stored."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,8 @@ class RecordEncoder:
     """Imputes, scales and one-hot encodes records, with what it learnt from training cases.
 
     A missing number takes the training median and, where the field was ever missing in training, sets a
-    column of its own, so that "not asked" can be told from any value. A missing category sets no column.
+    column of its own, so that "not asked" can be told from any value. A missing category sets no column. A number that
+    never varied in training is 0, also where a later case has another.
 
     Attributes
     ----------
@@ -37,16 +43,17 @@ class RecordEncoder:
     def fit(cls, records: Records) -> Self:
         """Learn medians, scales and which fields are ever missing."""
         median, scale, flagged = [], [], []
-        for field in records.fields:
-            column = records.frame[field.name]
-            flagged.append(bool(column.isna().any()))
-            if field.type == "category" or column.isna().all():
+        for field, column in zip(records.fields, _values(records, records.fields), strict=True):
+            missing = _missing(column)
+            flagged.append(bool(missing.any()))
+            known = column[~missing]
+            if field.type == "category" or not len(known):
                 median.append(0.0)
-                scale.append(1.0)
+                scale.append(1.0 if field.type == "category" else WITHOUT_SPREAD)
                 continue
-            median.append(float(column.median()))
-            spread = float(column.std(ddof=0))
-            scale.append(spread if spread > 0 else 1.0)
+            median.append(float(np.median(known)))
+            varies = known.min() < known.max()  # rounding may give equal values a spread
+            scale.append(float(known.std()) if varies else WITHOUT_SPREAD)
         return cls(records.fields, np.array(median), np.array(scale), np.array(flagged))
 
     @property
@@ -67,14 +74,12 @@ class RecordEncoder:
         (n, columns) float64 array, finite; numbers have mean about 0 and standard deviation about 1.
         """
         columns: list[npt.NDArray[Any]] = []
-        for i, field in enumerate(self.fields):
-            values = records.frame[field.name]
-            missing = values.isna().to_numpy()
+        for i, (field, values) in enumerate(zip(self.fields, _values(records, self.fields), strict=True)):
+            missing = _missing(values)
             if field.type == "category":
-                columns += [(values == level).to_numpy(dtype=np.float64) for level in _levels(field)]
+                columns += [np.asarray(values == level, dtype=np.float64) for level in _levels(field)]
             else:
-                filled = values.to_numpy(dtype=np.float64, na_value=np.nan)
-                columns.append((np.where(missing, self.median[i], filled) - self.median[i]) / self.scale[i])
+                columns.append((np.where(missing, self.median[i], values) - self.median[i]) / self.scale[i])
             if self.flagged[i]:
                 columns.append(missing.astype(np.float64))
         return np.column_stack(columns) if columns else np.empty((len(records), 0))
@@ -112,6 +117,18 @@ class RecordEncoder:
             if self.flagged[i]:
                 found.append((f"{field.name} missing", i))
         return found
+
+
+def _values(records: Records, fields: Sequence[Field]) -> Iterator[npt.NDArray[Any]]:
+    """Yield (n,) values of each field; numbers are taken out at once, as there may be thousands."""
+    names = [field.name for field in fields if field.type != "category"]
+    numbers = iter(records.frame[names].to_numpy(dtype=np.float64, na_value=np.nan).T)
+    for field in fields:
+        yield records.frame[field.name].to_numpy(dtype=object) if field.type == "category" else next(numbers)
+
+
+def _missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    return np.asarray(pd.isna(values) if values.dtype == object else np.isnan(values), dtype=bool)
 
 
 def _levels(field: Field) -> tuple[str, ...]:

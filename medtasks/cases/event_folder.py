@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from medtasks.cases.event_tables import numbered
-from medtasks.cases.tables import check_header, is_table, iterate_table, row_errors
+from medtasks.cases.tables import check_header, is_table, iterate_table, row_errors, suggest_column
 from medtasks.errors import DataError, suggest
 
 ROWS = 200_000
@@ -91,6 +91,6 @@ def chosen(part: pd.DataFrame, file: Path, needed: Sequence[str], wanted: Sequen
             found[column.split("|")[0]] = part[name]
         elif column in needed:
             missing = column.replace("|", " or ")
-            raise DataError(f"{file} lacks the column {missing}", hint=suggest(column.split("|")[0], part.columns))
+            raise DataError(f"{file} lacks the column {missing}", hint=suggest_column(column.split("|")[0], part))
     cut = [error is not None for error in row_errors(part)]
     return pd.DataFrame(found).mask(pd.Series(cut, part.index)) if any(cut) else pd.DataFrame(found)

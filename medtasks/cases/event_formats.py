@@ -14,6 +14,10 @@ SYNTHEA_SYSTEMS = {"snomed-ct": "SNOMED", "http://snomed.info/sct": "SNOMED", "r
 NO_NDC = ("0", "00000000000")
 """What MIMIC writes where a drug has no National Drug Code."""
 
+SHIFTED, OLD = 150.0, 91.4
+"""MIMIC moves the birth of patients older than 89 to 300 years before; their median age is 91.4
+(https://mimic.mit.edu/docs/iii/tables/patients)."""
+
 
 def plain_name(values: pd.Series) -> pd.Series:
     """Return medicines' names in lower case with single blanks, so that one medicine has one name.
@@ -42,7 +46,13 @@ def read_mimic(folder: Folder) -> Events:
     people = folder.whole("patients", ["subject_id", "gender"], ["dob", "anchor_age", "anchor_year"], required=True)
     if "dob" not in people and not {"anchor_age", "anchor_year"} <= set(people.columns):
         found.notes.append("PATIENTS has neither dob nor anchor_age with anchor_year, so that ages are not known")
-    found.add_visits("ADMISSIONS", _mimic_visits(admissions, people), 1)
+    visits = _mimic_visits(admissions, people)
+    if count := int((old := visits["age"].to_numpy(np.float64) > SHIFTED).sum()):
+        visits["age"] = visits["age"].mask(old, OLD)
+        found.notes.append(
+            f"the ages of {count} visits stand for all over 89 and are taken for {OLD} years, their median"
+        )
+    found.add_visits("ADMISSIONS", visits, 1)
     ends = admissions.drop_duplicates("hadm_id").set_index("hadm_id")["dischtime"]
     for table, kind, systems in (
         ("diagnoses_icd", "diagnosis", {"9": "ICD9CM", "10": "ICD10CM"}),

@@ -49,6 +49,11 @@ MEDS_ICD = {
 ENDING = ("stop", "stopped", "not given", "hold", "held", "discontinued", "refused")
 """Last or first word of a medicine's code that says that it was not given, or no longer."""
 
+MIDDLE = 0.51
+"""Years by which a birth lies off the middle of its year at most: so far below 0 is the age of a newborn."""
+
+FIRST_YEAR = 1700
+
 
 def read_omop(folder: Folder) -> Events:
     """Read tables of the OMOP Common Data Model 5 (https://ohdsi.github.io/CommonDataModel), in CSV or Parquet.
@@ -70,12 +75,13 @@ def read_omop(folder: Folder) -> Events:
     for first, part in folder.parts("visit_occurrence", needed, wanted, required=True):
         who = person.reindex(_whole(part["person_id"]))
         start = _moment(part, "visit_start")
+        age = years(read_times(start)[0], read_times(_birth(who))[0])
         visits: dict[str, Any] = {
             "subject": _whole(part["person_id"]),
             "visit": _whole(part["visit_occurrence_id"]),
             "start": start,
             "end": _moment(part, "visit_end"),
-            "age": years(read_times(start)[0], read_times(_birth(who))[0]),
+            "age": np.where((age < 0) & (age > -MIDDLE), 0.0, age),
             "sex": _named(who["gender_concept_id"], names).to_numpy(),
         }
         if "visit_concept_id" in part:
@@ -154,8 +160,9 @@ def _birth(who: pd.DataFrame) -> Any:
         pd.to_numeric(who[name], errors="coerce") if name in who else pd.Series(np.nan, who.index)
         for name in ("year_of_birth", "month_of_birth", "day_of_birth")
     ]
-    # Where only the year is known, its middle is less than six months off.
-    middle = [parts[0], parts[1].fillna(7), parts[2].fillna(1)]
+    # Where only the year is known, its middle is less than six months off. Those too early for pandas' clock are wrong
+    # anyway; brought to one that it has, they make an age that is told of.
+    middle = [parts[0].clip(lower=FIRST_YEAR), parts[1].fillna(7), parts[2].fillna(1)]
     text = [part.astype("Int64").astype("string").str.zfill(2) for part in middle]
     return text[0] + "-" + text[1] + "-" + text[2]
 

@@ -19,9 +19,8 @@ DAY = np.timedelta64(86_400, "s")
 LAST_SECOND = DAY - np.timedelta64(1, "s")
 FAR = np.timedelta64(366, "D").astype("timedelta64[s]")
 """An event that names a visit and lies further away from it was dated wrongly: no order runs ahead by a year."""
-SHIFTED, OLD = 150.0, 91.4
-"""MIMIC moves the birth of patients older than 89 to 300 years before; their median age is 91.4
-(https://mimic.mit.edu/docs/iii/tables/patients)."""
+OLDEST = 150.0
+"""Years that nobody has lived: a greater age, or one below 0, is a birth or a visit dated wrongly."""
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -229,12 +228,9 @@ class Collector:
             visit=ids[visits["visit"].to_numpy()],
             subject=self._names["subject"].column(visits["subject"].to_numpy(np.int32)),
         )
-        old = visits["age"].to_numpy() > SHIFTED
-        if old.any():
-            visits.loc[old, "age"] = OLD
-            self.notes.append(
-                f"the ages of {int(old.sum())} visits stand for all over 89 and are taken for {OLD} years, their median"
-            )
+        if count := int((wrong := ~visits["age"].between(0, OLDEST) & visits["age"].notna()).sum()):
+            visits["age"] = visits["age"].mask(wrong)
+            self.notes.append(f"{count} visits have an age below 0 or above {OLDEST:g} years, which counts as missing")
         if still := int(visits["end"].isna().sum()):
             self.notes.append(f"{still} visits have no end and are taken as still going on")
         return Events(table, visits, tuple(self._invalid), tuple(self.notes), self.title)

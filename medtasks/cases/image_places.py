@@ -14,8 +14,8 @@ import pandas as pd
 from medtasks.cases.base import Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.image_files import is_image
-from medtasks.cases.tables import column_names, is_missing, is_table, iterate_table, row_errors
-from medtasks.errors import DataError, UsageError, suggest
+from medtasks.cases.tables import is_missing, is_table, iterate_table, row_errors, suggest_column
+from medtasks.errors import DataError, UsageError
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -48,7 +48,7 @@ def _stands_below(root: Path, real: Path) -> bool:
 def manifest_paths(table: pd.DataFrame, root: Path, where: str, column: str = "path") -> list[Path | None]:
     """Return the path in each row of a manifest, relative ones below ``root``; None where there is none."""
     if column not in table.columns:
-        raise UsageError(f"{where} has no column {column!r}", hint=suggest(column, column_names(table)))
+        raise UsageError(f"{where} has no column {column!r}", hint=suggest_column(column, table))
     missing = is_missing(table[column])
     return [None if gone else root / str(value).strip() for value, gone in zip(table[column], missing, strict=True)]
 

@@ -15,8 +15,8 @@ from medtasks.cases.base import Cases, Reading, Schema, Source
 from medtasks.cases.columns import COHORT, cohorts_in
 from medtasks.cases.molecule_files import NAME, STRUCTURE, iterate_molecules, name_column, structure_column
 from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read_mol, read_smiles, smiles, version
-from medtasks.cases.tables import ROW_ERROR, check_header, column_names, row_errors
-from medtasks.errors import DataError, suggest
+from medtasks.cases.tables import ROW_ERROR, check_header, row_errors, suggest_column
+from medtasks.errors import DataError
 
 CHUNK = 2048
 """Molecules read and answered at a time: a few megabytes, some thirty with what `Molecules.once` keeps of them."""
@@ -160,9 +160,7 @@ class Molecules(Cases):
             column = structure_column(part, schema.get("smiles")) or structure_column(part, None)
             if column is None:
                 wanted = schema.get("smiles") or STRUCTURE
-                raise DataError(
-                    f"{where} has no column {wanted!r} with structures", hint=suggest(wanted, column_names(part))
-                )
+                raise DataError(f"{where} has no column {wanted!r} with structures", hint=suggest_column(wanted, part))
             names = names_of(part, name_column(part, schema.get("id")), start)
             found: dict[str, Any] = {STRUCTURE: part[column].to_numpy(), NAME: names}
             if schema.get(COHORT) and isinstance(source, (str, Path, pd.DataFrame)):  # a list has no columns

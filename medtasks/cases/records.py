@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases.amounts import COMMA, amounts, parts_of
+from medtasks.cases.amounts import POINTS, UNCLEAR, amounts, has_commas, parts_of, remarks, with_points
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
+from medtasks.cases.headers import DATE
 from medtasks.cases.tables import (
     NAMELESS,
-    check_header,
+    check_names,
     column_names,
     has_plus,
     is_missing,
@@ -24,8 +25,9 @@ from medtasks.cases.tables import (
     iterate_table,
     read_table,
     row_errors,
+    suggest_column,
 )
-from medtasks.errors import BundleError, DataError, UsageError, suggest
+from medtasks.errors import BundleError, DataError, UsageError
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
 FALSE = ("false", "no", "n", "f", "negative", "absent")
@@ -35,7 +37,6 @@ MAX_CATEGORIES = 50
 """A text column with more kinds of value is an identifier or free text, which no model here reads."""
 FORMS = 5
 """Numbers with more different endings are no measurements in several units but identifiers."""
-_DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([ T].*)?"
 RARE = 2
 """Categories seen fewer times are pooled as "other": nothing can be learnt from one case."""
 
@@ -46,7 +47,8 @@ class Field:
 
     ``type`` is ``number``, ``boolean`` or ``category``; ``open`` says that rare categories were pooled,
     so that an unknown one counts as "other" instead of being an error; ``unit`` is what is written behind each
-    number (``%``, ``kg``), which later values have to carry too.
+    number (``%``, ``kg``), which later values have to carry too; ``comma`` says that they have decimal commas, so that
+    1,234 is below 2.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Field:
     categories: tuple[str, ...] = ()
     open: bool = False
     unit: str = ""
+    comma: bool = False
 
 
 class Records(Cases):
@@ -171,8 +174,8 @@ def infer_fields(table: pd.DataFrame, leave_out: Collection[str] = ()) -> tuple[
     Returns
     -------
     fields, notes
-        The fields that a model can use, and a sentence for each column that was passed over or whose numbers carry
-        signs or a unit.
+        The fields that a model can use, and a sentence for each column that was passed over, whose numbers carry signs
+        or a unit, or that has one value throughout.
     """
     fields, notes = [], []
     for name in column_names(table):
@@ -189,8 +192,9 @@ def infer_fields(table: pd.DataFrame, leave_out: Collection[str] = ()) -> tuple[
 
 def with_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return a table in memory with its columns' names as text, no two alike."""
-    check_header(where, [str(name) for name in table.columns])
-    return table.rename(columns=str)
+    table = table.rename(columns=str)
+    check_names(where, table)
+    return table
 
 
 def table_of(source: Source) -> pd.DataFrame | None:
@@ -212,9 +216,10 @@ def parse(table: pd.DataFrame, fields: Sequence[Field]) -> tuple[pd.DataFrame, l
     errors = row_errors(table)
     columns: dict[str, Any] = {}
     for field in fields:
-        columns[field.name], wrong, reason = _PARSERS[field.type](table[field.name], field)
+        columns[field.name], wrong, told = _PARSERS[field.type](table[field.name], field)
+        reason = np.broadcast_to(np.asarray(told, dtype=object), len(table))
         for row in np.flatnonzero(wrong):
-            errors[row] = errors[row] or f"field {field.name!r} {reason}"
+            errors[row] = errors[row] or f"field {field.name!r} {reason[row]}"
     blank = np.ones(len(table), dtype=bool)
     for field in fields:
         blank &= pd.isna(pd.Series(columns[field.name])).to_numpy()
@@ -240,24 +245,27 @@ def truths(values: pd.Series) -> npt.NDArray[np.float64]:
 
 
 def _infer(name: str, values: pd.Series) -> Field | str:
-    known = values[~is_missing(values, dash=False)]
     if name.startswith(NAMELESS):
         return "it has no name in the file and may be a row number"
+    if _is_plain(values):
+        return Field(name, "number")
+    known = values[~is_missing(values, dash=False)]
     if known.empty:
         return "it holds no value"
     if pd.api.types.is_bool_dtype(known):
         return Field(name, "boolean")
     if pd.api.types.is_datetime64_any_dtype(known):
         return "dates are not read; give an age or a duration"
-    unit = _unit(known[~_is_none(known)])
+    comma = not pd.api.types.is_numeric_dtype(known) and has_commas(known)
+    unit = _unit(known[~_is_none(known)], comma)
     if unit is not None:
-        return Field(name, "number", unit=unit)
+        return Field(name, "number", unit=unit, comma=comma)
     text = values[~is_missing(values)].astype("string").str.strip()  # where "-" can be an answer
     if set(text.str.lower().unique()) <= {*TRUE, *FALSE}:
         return Field(name, "boolean")
-    if _unit(text.str.replace(COMMA, r"\1.\2", n=1, regex=True)) is not None:
-        return "its numbers have a decimal comma; write them with a point"
-    if float(text.str.fullmatch(_DATE).mean()) >= MOSTLY:
+    if _unit(text, True) is not None:
+        return f"its numbers may be fractions or thousands, as 1,234 may; {POINTS}"
+    if float(text.str.fullmatch(DATE).mean()) >= MOSTLY:
         return "dates are not read; give an age or a duration"
     counts = text.value_counts()
     common = tuple(sorted(str(value) for value in counts.index[counts >= RARE]))
@@ -269,41 +277,46 @@ def _infer(name: str, values: pd.Series) -> Field | str:
     return Field(name, "category", common, open=bool((counts < RARE).any()))
 
 
-def _unit(values: pd.Series) -> str | None:
+def _is_plain(values: pd.Series) -> bool:
+    """Say whether every value is a number alone, which is soon told: tables may have thousands of columns."""
+    return len(values) > 0 and not pd.api.types.is_bool_dtype(values) and not numbers(values).hasnans
+
+
+def _unit(values: pd.Series, comma: bool) -> str | None:
     """Return the one unit that nearly all values are numbers in, empty for plain numbers; None where they are none."""
     if not len(values):
         return None
-    if float(_numbers_in(values, "").notna().mean()) >= MOSTLY:
+    if float(_numbers_in(values, "", comma).notna().mean()) >= MOSTLY:
         return ""
-    units = parts_of(values)["unit"]
+    units = parts_of(with_points(values, comma)[0])["unit"]
     common = units[units != ""].value_counts()
     return str(common.index[0]) if len(common) and common.iloc[0] >= MOSTLY * len(values) else None
 
 
-def _numbers_in(values: pd.Series, unit: str) -> pd.Series:
+def _numbers_in(values: pd.Series, unit: str, comma: bool) -> pd.Series:
     """Turn values into float64, with the signs and the unit that laboratories write; what is no number becomes NaN."""
     if unit:
-        return amounts(values, unit)
+        return amounts(with_points(values, comma)[0], unit)
+    if pd.api.types.is_numeric_dtype(values):
+        return numbers(values)
+    if comma:
+        values = with_points(values, comma)[0]
     found = numbers(values)
     rest = found.isna() & values.notna()
-    if pd.api.types.is_numeric_dtype(values) or not rest.any():
+    if not rest.any():
         return found
-    return found.where(~rest, amounts(values.where(rest)))
+    text = values[rest] if comma else with_points(values[rest])[0]
+    return found.where(~rest, numbers(text).fillna(amounts(text)).reindex(values.index))
 
 
 def _remarks(field: Field, values: pd.Series) -> list[str]:
-    """Say what was read into the numbers of a field."""
+    """Say what was read into the numbers of a field, and whether it tells cases apart at all."""
+    if len(values) > 1 and (values == values.iloc[0]).all() and not is_missing(values[:1], dash=False).any():
+        return [f"column {field.name!r} has one value in every row, from which nothing can be learnt"]
     if field.type != "number" or pd.api.types.is_numeric_dtype(values):
         return []
-    found = []
-    parts = parts_of(values[numbers(values).isna()])  # plain numbers, nearly all there are, carry no sign
-    if parts["sign"].isin(["<", ">", "<=", ">=", "≤", "≥"]).any():
-        found.append(f"values of column {field.name!r} with < or > are read as the limit itself")
-    if field.unit:
-        found.append(
-            f"column {field.name!r} is read as numbers in {field.unit!r}, which later values have to carry too"
-        )
-    return found
+    rest = values[numbers(values).isna()]  # plain numbers, nearly all there are, carry no sign
+    return remarks(field.name, rest, field.unit, field.comma)
 
 
 def _is_none(values: pd.Series) -> pd.Series:
@@ -311,11 +324,17 @@ def _is_none(values: pd.Series) -> pd.Series:
     return values.astype("string").str.strip().str.lower().eq("none").fillna(False).astype(bool)
 
 
-def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
-    found = _numbers_in(values, field.unit).to_numpy()
+def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], npt.NDArray[Any]]:
+    found = _numbers_in(values, field.unit, field.comma).to_numpy()
+    if not np.isnan(found).any():
+        return found, np.zeros(len(values), dtype=bool), np.full(len(values), None)
     missing = (is_missing(values, dash=False) | _is_none(values)).to_numpy()
     reason = f"is not a number in {field.unit!r}, as in training" if field.unit else "is not a number"
-    return found, np.isnan(found) & ~missing, f"{reason} (decimals take a point)"
+    wrong = np.isnan(found) & ~missing
+    reasons = np.full(len(values), reason, dtype=object)
+    if wrong.any():
+        reasons[np.flatnonzero(wrong)[with_points(values[wrong], field.comma)[1].to_numpy()]] = UNCLEAR
+    return found, wrong, reasons
 
 
 def _parse_boolean(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], str]:
@@ -368,8 +387,8 @@ def check_columns(table: pd.DataFrame, fields: Sequence[Field], where: str) -> N
     if lacking:
         shown = ", ".join(map(repr, lacking[:5])) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
         raise DataError(
-            f"{where} lacks the column {shown}",
-            hint=f"the model was trained with it; {suggest(lacking[0], names)}",
+            f"{where} lacks the column{'s' if len(lacking) > 1 else ''} {shown}",
+            hint=f"the model was trained with it; {suggest_column(lacking[0], table)}",
         )
 
 

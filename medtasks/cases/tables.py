@@ -15,7 +15,8 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from medtasks.errors import DataError
+from medtasks.cases.headers import LIKE_DATA, looks_like_data
+from medtasks.errors import DataError, suggest
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".parquet", ".pq")
 MISSING = ("", "na", "n/a", "nan", "null", "?", "-", ".")
@@ -25,6 +26,8 @@ MISSING = ("", "na", "n/a", "nan", "null", "?", "-", ".")
 _PLUS = re.compile(r"\(?\d?\s*\++\)?|\+/?-|±")
 """How findings are graded by signs: +, ++, 2+, (+), +/-."""
 
+_OTHER = re.compile(r"\s*(\{\s*(\"|$)|\[\s*([\[{\"]|$)|<[?!A-Za-z])")
+"""How JSON and XML begin, whose values are not to be taken for names of columns."""
 ROW_ERROR = "(why the row cannot be used)"
 """The column that tells of each row why it cannot be used, None where it can: only where rows are cut short."""
 NAMELESS = "Unnamed: "
@@ -159,6 +162,33 @@ def check_header(where: str, names: Sequence[str]) -> None:
         )
 
 
+def check_names(where: str, table: pd.DataFrame) -> None:
+    """Raise `DataError` if two columns of a table have one name; it is not told where it may be a patient's value."""
+    names = column_names(table)
+    if len({name.strip() for name in names}) < len(names) and _is_headless(table):
+        raise DataError(f"{where} has columns of one name: {LIKE_DATA}", hint="put the names of columns above it")
+    check_header(where, names)
+
+
+def suggest_column(name: str, table: pd.DataFrame) -> str:
+    """Say which of a user's columns is nearest to the one that lacks, or list them.
+
+    Of a table whose first line `looks_like_data` none is named: in an export without a header they are a patient's
+    values.
+
+    >>> suggest_column("sex", pd.DataFrame({"age": [61], "gender": ["f"]}))
+    'available: age, gender'
+    >>> suggest_column("age", pd.DataFrame({"2021-01-05": ["2021-02-06"], "w": ["m"]}))
+    'the first line looks like data, not like names of columns: put their names above it'
+    """
+    return f"{LIKE_DATA}: put their names above it" if _is_headless(table) else suggest(name, column_names(table))
+
+
+def _is_headless(table: pd.DataFrame) -> bool:
+    names = ["" if name.startswith(NAMELESS) else name for name in column_names(table)]
+    return looks_like_data(names, table)
+
+
 def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -181,7 +211,10 @@ def _text(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     try:
         encoding = _encoding(path)
         with _open(path, encoding) as file:
-            separator = _separator(path, _head(file))
+            head = _head(file)
+            if _OTHER.match(head):
+                raise DataError(f"{path} is JSON or XML, not a table", hint="give a CSV, TSV or Parquet file")
+            separator = _separator(path, head)
         with _open(path, encoding) as file:
             yield from _frames(_records(file, separator), rows, str(path))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -227,9 +260,10 @@ def _frames(records: Iterator[_Record], rows: int, where: str) -> Iterator[pd.Da
     _, header = next(records, (0, []))
     if not header:
         raise csv.Error("it has no header")
-    check_header(where, header)
     names = [name.strip() or f"{NAMELESS}{i}" for i, name in enumerate(header)]
-    yield _frame(list(itertools.islice(records, rows)), names)
+    first = _frame(list(itertools.islice(records, rows)), names)
+    check_names(where, first)
+    yield first
     while part := list(itertools.islice(records, rows)):
         yield _frame(part, names)
 

@@ -12,7 +12,7 @@ from medtasks.errors import Interrupted, MedtasksError, suggest
 
 INTERRUPTED = Interrupted.exit_code
 TERMINATED = 128 + signal.SIGTERM
-STOPPED = "no half result was left; fits that had ended, and what a model kept, are used again by --resume"
+STOPPED = "no half result was left"
 
 
 def main() -> None:

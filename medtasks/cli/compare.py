@@ -53,23 +53,25 @@ def compare(  # one parameter per option: that is how typer reads a command
     corrected for what the folds share. A model that fails is named, and the others are compared.
     """
     from medtasks import api
+    from medtasks.journal import fits_of
 
     own = {key: value for key, value in (("target", target), ("group", group)) if value}
-    found = api.compare(
-        task,
-        data,
-        models=[name.strip() for name in models.split(",") if name.strip()],
-        repeats=repeats,
-        folds=folds,
-        config=by_model(set_ or []),
-        seed=seed,
-        device=device,
-        out=out,
-        resume=resume,
-        progress=output.progress(),
-        **own,
-        **task_options(context, task),
-    )
+    with output.stopped(lambda: out is not None and fits_of(out).is_file()):
+        found = api.compare(
+            task,
+            data,
+            models=[name.strip() for name in models.split(",") if name.strip()],
+            repeats=repeats,
+            folds=folds,
+            config=by_model(set_ or []),
+            seed=seed,
+            device=device,
+            out=out,
+            resume=resume,
+            progress=output.progress(),
+            **own,
+            **task_options(context, task),
+        )
     summary = {**found.summary, "report": str(out / "report.html") if out else None}
     if as_json:
         output.emit_json(summary)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
+
+from medtasks.cli import STOPPED
+from medtasks.errors import Interrupted
 
 if TYPE_CHECKING:
     from medtasks.model import Progress
@@ -18,6 +22,22 @@ T = TypeVar("T")
 def note(text: str) -> None:
     """Say a sentence on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def stopped(kept: Callable[[], bool]) -> Iterator[None]:
+    """Tell of Ctrl-C within it, and of ``--resume`` only if something was ``kept`` that it can use.
+
+    Raises
+    ------
+    Interrupted
+        In place of `KeyboardInterrupt`.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        rest = "; fits that had ended, and what a model kept, are used again by --resume" if kept() else ""
+        raise Interrupted("interrupted", hint=f"{STOPPED}{rest}") from None
 
 
 def emit_json(content: Any) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medtasks.errors import DataError
+from medtasks.errors import DataError, MedtasksError
 
 if TYPE_CHECKING:
     from medtasks.cases import Source
@@ -35,12 +35,17 @@ def readable(source: str, kind: str) -> Iterator[Source]:
         return
     with tempfile.TemporaryDirectory(prefix="medtasks-") as folder:
         path = _spool(source, Path(folder))
-        if kind == "images" and path.suffix != ".npz":
-            from medtasks.cases.tables import read_table
+        try:
+            if kind == "images" and path.suffix != ".npz":
+                from medtasks.cases.tables import read_table
 
-            yield read_table(path)
-        else:
-            yield str(path)
+                yield read_table(path)
+            else:
+                yield str(path)
+        except MedtasksError as error:  # the copy's own path tells a user nothing
+            error.message = error.message.replace(str(path), "standard input" if source == "-" else source)
+            error.args = (error.message,)
+            raise
 
 
 def is_pipe(source: str) -> bool:

@@ -112,7 +112,8 @@ def run(  # one parameter per option: that is how typer reads a command
         output.note(f"Training {prepared.model_id}; {len(prepared.dataset)} cases in all.")
     if resume and (found := pipeline.going_on(prepared)):
         output.note(f"note: {found}")
-    done = pipeline.run(prepared, resume=resume, progress=bars)
+    with output.stopped(lambda: bool(pipeline.going_on(prepared))):
+        done = pipeline.run(prepared, resume=resume, progress=bars)
     if as_json:
         output.emit_json(done.summary)
     else:
@@ -180,6 +181,8 @@ def _tell(done: Any, task: str, prepared: Any) -> None:
             "one whole fit in each fold and the report are always made, and some models cannot end early."
         )
     output.validity(summary["validity"])
+    for text in summary.get("notes", ()):
+        output.note(f"note: {text}.")
     invalid = len(prepared.dataset.origin.invalid)
     if invalid:
         typer.echo(f"{plural(invalid, 'row')} could not be used; {done.folder / 'invalid.csv'} says why.")

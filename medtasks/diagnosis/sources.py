@@ -22,11 +22,11 @@ from medtasks.cases.images import (
     load_npz,
 )
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
-from medtasks.cases.tables import column_names, is_table, read_table, row_errors, spare_cut, why_missing
+from medtasks.cases.tables import is_table, read_table, row_errors, spare_cut, suggest_column, why_missing
 from medtasks.dataset import Dataset, Origin
 from medtasks.diagnosis.labels import encode
 from medtasks.diagnosis.options import DiagnosisOptions
-from medtasks.errors import DataError, UsageError, suggest
+from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.splits import SPLIT_NAMES, read_split
 from medtasks.model import Context
 
@@ -140,7 +140,7 @@ def read_table_of_cases(
     if target is None:
         raise UsageError(
             f"{where} has no column 'target', 'label' or 'diagnosis'",
-            hint="name the column that holds the class with --target; " + suggest("target", column_names(table)),
+            hint="name the column that holds the class with --target; " + suggest_column("target", table),
         )
     group = column(table, options.group, ("patient_id",), where)
     split = column(table, options.split, ("split",), where)

@@ -24,9 +24,17 @@ from medtasks.cases.records import (
     truths,
     with_names,
 )
-from medtasks.cases.tables import column_names, is_missing, is_table, read_table, row_errors, spare_cut, why_missing
+from medtasks.cases.tables import (
+    is_missing,
+    is_table,
+    read_table,
+    row_errors,
+    spare_cut,
+    suggest_column,
+    why_missing,
+)
 from medtasks.dataset import Dataset, Origin
-from medtasks.errors import DataError, UsageError, suggest
+from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.splits import read_split
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.questions import ARM, DOSE, Asked
@@ -167,7 +175,7 @@ def _columns(table: pd.DataFrame, options: TreatmentOptions, where: str) -> Colu
                 raise UsageError(
                     f"{where} has no column {flag!r}",
                     hint=f"name the {flag}'s column with --{flag}, or a dose with --dose; "
-                    + suggest(flag, column_names(table)),
+                    + suggest_column(flag, table),
                 )
         if treatment == outcome:
             raise UsageError("treatment and outcome are one column", hint="name two with --treatment and --outcome")

@@ -211,16 +211,19 @@ def test_numbers_that_are_written_otherwise() -> None:
     """A minus as word processors set it is one; commas and units are named as what is wrong."""
     minus = dataset(pd.DataFrame({"smiles": ["CCO", "CCN"], "target": ["\N{MINUS SIGN}3.5", "1.25"]}))
     assert minus.targets[:, 0].tolist() == [-3.5, 1.25]
-    told = dataset(pd.DataFrame({"smiles": ["CCO", "CCN", "CCC"], "target": ["3,54", "5.2 nM", "1.0"]})).origin.invalid
-    assert [("comma" in reason, "unit" in reason) for _, reason in told] == [(True, False), (False, True)]
-    with pytest.raises(DataError, match=r"holds no measurement .*comma"):
-        dataset(pd.DataFrame({"smiles": ["CCO", "CCN"], "target": ["", "1,5"]}))
+    told = dataset(pd.DataFrame({"smiles": ["CCO", "CCN", "CCC"], "target": ["1,234", "5.2 nM", "1.0"]})).origin.invalid
+    assert [("thousands" in reason, "unit" in reason) for _, reason in told] == [(True, False), (False, True)]
+    commas = dataset(pd.DataFrame({"smiles": ["CCO", "CCN", "CCC"], "target": ["3,54", ">1,234", "1.234,5"]}))
+    assert commas.targets[:, 0].tolist() == [3.54, 1.234, 1234.5]
+    assert commas.bounds[:, 0].tolist() == [0, 1, 0]
+    with pytest.raises(DataError, match=r"holds no measurement .*thousands"):
+        dataset(pd.DataFrame({"smiles": ["CCO", "CCN"], "target": ["", "1,234"]}))
 
 
 def test_too_few_measurements_say_how_many_rows_were_lost(molecules: pd.DataFrame) -> None:
     table = pd.DataFrame({"smiles": molecules["smiles"][:100], "y": molecules["pIC50"][:100].map("{:.2f}".format)})
-    table.loc[10:, "y"] = table["y"][10:].str.replace(".", ",")
-    with pytest.raises(DataError, match=r"90 rows cannot be used; row 11: column 'y' has a comma"):
+    table.loc[10:, "y"] = table["y"][10:] + " nM"
+    with pytest.raises(DataError, match=r"90 rows cannot be used; row 11: column 'y' has a unit"):
         medtasks.train("activity", table, target="y", model="linear-fingerprint")
 
 

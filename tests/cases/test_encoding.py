@@ -56,6 +56,14 @@ def test_training_decides_the_scale_and_the_columns(records: Records) -> None:
     assert RecordEncoder.fit(records.take(np.array([0, 1]))).names[:2] == ["age", "fever"]  # none was missing
 
 
+def test_a_number_that_never_varied_in_training_tells_nothing_later(records: Records) -> None:
+    table = pd.DataFrame({"age": ["60", "40", "50"], "device": ["0.1"] * 3})  # whose mean is not 0.1 to the last bit
+    encoder = RecordEncoder.fit(Records.from_table(table))
+    later = Records.from_table(table.assign(device=["0.1", "700", "-3"]))
+    assert encoder.transform(later)[:, 1] == pytest.approx([0, 0, 0], abs=1e-200)
+    assert encoder.transform(later)[:, 0].tolist() == encoder.transform(Records.from_table(table))[:, 0].tolist()
+
+
 def test_a_field_that_is_wholly_missing_in_training_stays_finite(records: Records) -> None:
     encoder = RecordEncoder.fit(records.take(np.array([2, 2])))
     assert np.isfinite(encoder.transform(records)).all()

@@ -321,6 +321,16 @@ def test_omop(tmp_path: Path, parquet: bool) -> None:
     assert visits.invalid == (("condition_occurrence row 2", "it has no code"),)
 
 
+@pytest.mark.parametrize(("born", "age"), [("1200", None), ("1850", None), ("2021", None), ("1930", 90), ("2020", 0)])
+def test_only_mimic_writes_an_age_that_nobody_reaches_for_the_old(tmp_path: Path, born: str, age: float | None) -> None:
+    person = f"person_id, gender_concept_id, year_of_birth\n1, 8532, {born}"
+    events = read_events(write(tmp_path, {**OMOP, "person": person}))
+    assert events.visits["age"].tolist() == pytest.approx([np.nan if age is None else age] * 2, abs=0.5, nan_ok=True)
+    told = "2 visits have an age below 0 or above 150 years, which counts as missing"
+    assert (told in events.notes) == (age is None)
+    assert not any("91.4" in note for note in events.notes)
+
+
 def test_omop_names_and_codes_that_the_names_do_not_change(tmp_path: Path) -> None:
     plain = visits_table(read_events(write(tmp_path / "a", OMOP)), **EVERYTHING)
     named = read_events(write(tmp_path / "b", {**OMOP, "concept": CONCEPTS}))

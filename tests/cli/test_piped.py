@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -76,6 +77,15 @@ def test_an_empty_pipe_is_4(environment: dict[str, str], record_run: Path, tmp_p
     done = pipe(environment, b"", "predict", record_run, "-", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (4, "")
     assert "nothing came through the pipe" in done.stderr
+
+
+def test_what_came_through_a_pipe_is_not_told_by_its_copy(
+    cli: Cli, record_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"age,crp,site\n")))
+    done = cli("predict", record_run, "-")
+    assert done.code == 4
+    assert "error: standard input lacks the columns 'fever', 'ward'" in done.err
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])

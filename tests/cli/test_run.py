@@ -334,6 +334,23 @@ def test_ctrl_c_is_130_and_sigterm_143_and_nothing_is_left(
     assert {path.name for path in tmp_path.iterdir()} == {"site"}
 
 
+@pytest.mark.parametrize("keeps", [False, True])
+def test_ctrl_c_speaks_of_resume_only_where_something_was_kept(
+    plugins: Any, constant: str, cli: Cli, records_csv: Path, tmp_path: Path, keeps: bool
+) -> None:
+    name = f"acme-stopped-{keeps}".lower()
+    kept = "context.checkpoint.mkdir(parents=True); (context.checkpoint / 'half').write_text('x')" if keeps else "pass"
+    fit = f"    def fit(self, train, valid, *, context):\n        {kept}\n        raise KeyboardInterrupt\n"
+    plugins.model(name, constant + fit)
+    done = cli("run", "diagnosis", "--data", records_csv, "--model", name, "--folds", "1", "--out", tmp_path / "r")
+    assert done.code == 130
+    assert "hint: no half result was left" in done.err
+    assert ("--resume" in done.err) == keeps
+    again = cli("run", "diagnosis", "--data", records_csv, "--model", name, "--folds", "1", "--out", tmp_path / "r",
+                "--resume")  # fmt: skip
+    assert ("there is no interrupted run" in again.err) != keeps
+
+
 SLOW = """
 import time
 from acme_base import It as Base

@@ -63,7 +63,7 @@ def test_rows_without_treatment_or_outcome_are_told(table: pd.DataFrame) -> None
         "row 4": "the row has no treatment",
         "row 6": "the row's outcome is a text that counts as missing (NA, ?, - and the like)",
         "row 8": "the outcome is no number (decimals take a point)",
-        "row 10": "field 'age' is not a number (decimals take a point)",
+        "row 10": "field 'age' is not a number",
     }
 
 
