@@ -14,6 +14,10 @@ Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Z = 1.959963984540054
 """Standard errors to each side that hold 95 % of a normal distribution."""
+CARRIERS = 10
+"""Rows (groups) that a column must differ in, in effect, for a test along it."""
+BLOCK = 256
+"""Columns tested at a time."""
 RECOMMEND, TIED, ABSTAIN, INSUFFICIENT = "recommend", "tied", "abstain", "insufficient"
 
 
@@ -57,6 +61,55 @@ def critical(arms: int, level: float = 0.95, freedom: float = 1e6) -> float:
     if arms == 2:
         return float(t.ppf((1 + level) / 2, freedom))
     return float(studentized_range.ppf(level, arms, freedom) / np.sqrt(2))
+
+
+def modified(scores: Values, columns: Values, groups: npt.NDArray[Any] | None = None) -> float:
+    """Return how often chance alone would let an effect differ as much along any column as it does here.
+
+    A regression of each difference of scores on each column (the best linear view of an effect: Semenova &
+    Chernozhukov 2021, doi:10.1093/ectj/utaa027), its error that of residuals left out (HC3: MacKinnon & White 1985,
+    doi:10.1016/0304-4076(85)90158-7), Student's t with as many degrees of freedom as rows (groups) carry the
+    column, and all tests together by Bonferroni. Columns that fewer than ten carry say nothing.
+
+    Parameters
+    ----------
+    scores : (n, K) doubly robust scores of the outcome under each arm
+    columns : (n, d) what patients differ in
+    groups : (n,) rows of one group are not independent
+    """
+    from scipy.stats import t
+
+    n, count = len(scores), len(scores)
+    number = np.arange(n)
+    if groups is not None:
+        number = np.unique(groups, return_inverse=True)[1]
+        count = int(number.max(initial=-1)) + 1
+
+    def together(values: Values) -> Values:
+        if count == n:
+            return values
+        found = np.zeros((count, values.shape[1]))
+        np.add.at(found, number, values)
+        return found
+
+    least, tests = 1.0, 0
+    pairs = [(a, b) for a in range(scores.shape[1]) for b in range(a)]
+    for start in range(0, columns.shape[1], BLOCK):
+        part = columns[:, start : start + BLOCK]
+        part = part - part.mean(axis=0)
+        size = (part**2).sum(axis=0)
+        part, size = part[:, size > 1e-9 * n], size[size > 1e-9 * n]
+        free = 1 / np.maximum((together(part**2 / size) ** 2).sum(axis=0), 1e-12) - 1
+        told = free >= CARRIERS - 1
+        for a, b in pairs:
+            difference = scores[:, a] - scores[:, b]
+            difference = difference - difference.mean()
+            slope = part.T @ difference / size
+            left_out = (difference[:, None] - part * slope) / np.maximum(1 - 1 / n - part**2 / size, 0.05)
+            error = np.sqrt(count / max(1, count - 1) * (together(part * left_out / size) ** 2).sum(axis=0))
+            chance = 2 * t.sf(np.abs(slope[told]) / np.maximum(error[told], 1e-300), np.minimum(free[told], count - 1))
+            least, tests = min(least, float(chance.min(initial=1.0))), tests + len(chance)
+    return min(1.0, least * max(1, tests))
 
 
 def effects(raw: Values, calibration: list[dict[str, Any]] | None) -> Effects:

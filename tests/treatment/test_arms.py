@@ -19,7 +19,7 @@ from medtasks.report.blocks import Table
 from medtasks.task import Evaluation, Judged, Outputs
 from medtasks.treatment import arm_sections, policies
 from medtasks.treatment.arms import Arm
-from medtasks.treatment.effects import calibrate, choose, critical, effects
+from medtasks.treatment.effects import calibrate, choose, critical, effects, modified
 from medtasks.treatment.options import TreatmentOptions
 from medtasks.treatment.support import Support, supported
 
@@ -299,3 +299,26 @@ def test_data_that_cannot_carry_a_comparison_are_refused(
 def test_a_model_that_breaks_the_contract_is_told(raw: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ARM.check(raw, Outputs(("A", "B"), kinds=("arm", "arm")), 4)
+
+
+def test_an_effect_that_differs_along_a_field_is_seen_on_all_patients() -> None:
+    rng = np.random.default_rng(0)
+    columns = rng.normal(size=(400, 12))
+    noise = rng.normal(size=(400, 3))
+    along = noise + np.outer(columns[:, 5], [0.0, 0.5, 0.0])
+    assert modified(along, columns) < 1e-6
+    assert modified(noise, columns) > 0.05
+    visits = np.repeat(np.arange(40), 10)
+    shared = rng.normal(size=(40, 3))[visits]
+    assert modified(shared, rng.normal(size=(40, 12))[visits], visits) > 0.05
+    rare = np.zeros((400, 1))
+    rare[:4] = 1
+    assert modified(noise + rare * [0, 50, 0], rare) == 1.0  # four patients say nothing
+
+
+def test_chance_alone_seldom_makes_effects_differ() -> None:
+    found = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        found.append(modified(np.exp(rng.normal(size=(150, 2))), np.exp(rng.normal(size=(150, 8)))))
+    assert np.mean(np.array(found) < 0.05) < 0.1
