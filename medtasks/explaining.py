@@ -50,7 +50,7 @@ def write(
     """Explain each valid case of an input and write ``report.html`` and the values into ``out``.
 
     Images leave ``values.npz`` (one array per case, named by its id), records ``values.csv`` with a column per field,
-    molecules ``values.csv`` with a row per atom.
+    molecules ``values.csv`` with a row per atom, numbered as in the SMILES beside it.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def write(
             found = predictor.explain_rows(cases, targets, context=context)
             tested += _test(predictor, cases, targets, found, TESTED - len(tested), context)
             about = [names[number] for number in targets]
-            values.add(cases.ids.tolist(), about, list(found))
+            values.add(cases, about, list(found))
             for row in range(min(len(cases), SHOWN - len(drawn))):
                 drawn.append(_draw(cases, row, about[row], found[row], answers.iloc[row]))
         shares = [share for share in tested if share is not None]
@@ -126,6 +126,17 @@ def _draw(cases: Any, row: int, target: str, value: Any, answer: pd.Series[Any])
     return Figure(figures.bars({str(i): float(value[i]) for i in order}, "contribution"), caption)
 
 
+def _by_atom(molecules: Molecules, about: Sequence[str], values: Sequence[Any]) -> pd.DataFrame:
+    """Return a row per atom, numbered as in the SMILES beside it: that of the standard form, whose atoms these are."""
+    found = []
+    for row, (target, value) in enumerate(zip(about, values, strict=True)):
+        smiles, order = molecules.written(row)
+        symbols = [atom.GetSymbol() for atom in molecules.mol(row).GetAtoms()]
+        for atom, place in enumerate(order):
+            found.append((molecules.ids[row], target, smiles, atom, symbols[place], float(value[place])))
+    return pd.DataFrame(found, columns=["id", "explains", "smiles", "atom", "element", "contribution"])
+
+
 class _Values:
     """The file of values, written as they come, so that those of many images are not held.
 
@@ -137,7 +148,6 @@ class _Values:
 
     def __init__(self, folder: Path, predictor: Predictor) -> None:
         self.folder, self.parts, self.name, self.count = folder, predictor.parts, "", 0
-        self._of_atoms = predictor.schema["kind"] == "molecules"
         self._seen: Counter[str] = Counter()
         self._open = contextlib.ExitStack()
         self._file: Any = None
@@ -148,16 +158,12 @@ class _Values:
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
-    def add(self, ids: Sequence[str], about: Sequence[str], values: Sequence[Any]) -> None:
+    def add(self, cases: Any, about: Sequence[str], values: Sequence[Any]) -> None:
         """Write what was found in some cases: what each explanation is about, and its values."""
+        ids = cases.ids.tolist()
         self.count += len(ids)
-        if self._of_atoms:
-            atoms = [
-                (name, target, atom, weight)
-                for name, target, value in zip(ids, about, values, strict=True)
-                for atom, weight in enumerate(value.tolist())
-            ]
-            self._write_table(pd.DataFrame(atoms, columns=["id", "explains", "atom", "contribution"]))
+        if isinstance(cases, Molecules):
+            self._write_table(_by_atom(cases, about, values))
         elif np.ndim(values[0]) == 1:
             table = pd.DataFrame(values, columns=list(self.parts or map(str, range(len(values[0])))))
             table.insert(0, "id", list(ids))

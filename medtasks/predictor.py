@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from medtasks.cases import Cases, Schema, Source
+from medtasks.cases import Cases, Molecules, Schema, Source
 from medtasks.cases.base import Reading
 from medtasks.cases.describing import Describer
 from medtasks.errors import PluginError, UsageError, suggest
@@ -34,12 +34,15 @@ class Explanation:
 
     ``values`` holds one array per case in input units: (height, width) for images, (fields,) for records,
     (atoms,) for molecules, named by ``parts`` where its entries have names. Positive speaks for ``target``.
+    ``structures`` holds for each molecule the RDKit molecule whose atoms these are, in its standard form: without its
+    salt, it has other atom numbers than what was given.
     """
 
     ids: tuple[str, ...]
     target: str
     values: tuple[npt.NDArray[Any], ...]
     parts: tuple[str, ...] = ()
+    structures: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)  # its arrays fill a screen, and its texts may name cases
@@ -248,7 +251,8 @@ class Predictor:
         values = self.explain_rows(cases, targets, context=context)
         for target in np.unique(targets):
             rows = np.flatnonzero(targets == target)
-            yield Explanation(tuple(cases.ids[rows]), names[target], tuple(values[rows]), self.parts)
+            mols = tuple(cases.mol(int(row)) for row in rows) if isinstance(cases, Molecules) else ()
+            yield Explanation(tuple(cases.ids[rows]), names[target], tuple(values[rows]), self.parts, mols)
 
     def _readings(self, source: Source | Cases) -> Iterator[Reading[Any]]:
         if not isinstance(source, Cases):

@@ -120,6 +120,9 @@ class Entry:
             return f"give it longer ({VARIABLE}=SECONDS)"
         if isinstance(error, ModuleNotFoundError) and f"{point.module_name}.".startswith(f"{error.name}."):
             return f"mend its entry point {self.line}: there is no module {error.name!r}"
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            module = error.name.partition(".")[0]
+            return f"install what brings the module {module!r}, which its author adds to `dependencies`"
         parts = (point.object_name or "").split(".")
         if not isinstance(error, AttributeError) or error.name is None or error.name not in parts:
             return None

@@ -19,6 +19,7 @@ from medtasks.evaluation.bootstrap import Measure
 from medtasks.report.blocks import Section, Table, Text
 from medtasks.task import Task
 from medtasks.trust import group_of, largest_first
+from medtasks.words import plural
 
 LEAST = 20
 """Cases of a subgroup below which nothing is measured: its interval would hold everything."""
@@ -62,15 +63,20 @@ def measure(task: Task, data: Dataset, answers: pd.DataFrame, options: Any, seed
     if within is not None and within not in asked:
         masks.append((within, _cohorts(data, within)))
     for text, parts in masks:
+        field, small = text.partition(":")[0], []
         for name, mask in parts:
-            rows, measures = np.flatnonzero(mask), {}
-            if len(rows) >= LEAST:
-                try:
-                    part = task.evaluate(data.take(rows), answers.iloc[rows].reset_index(drop=True), seed)
-                    measures = part.metrics
-                except (DataError, ValueError):  # a subgroup may hold one class, or one arm
-                    measures = {}
-            found.append(Subgroup(text.partition(":")[0], name, len(rows), measures))
+            rows = np.flatnonzero(mask)
+            if len(rows) < LEAST:
+                small.append(len(rows))
+                continue
+            try:
+                part = task.evaluate(data.take(rows), answers.iloc[rows].reset_index(drop=True), seed)
+                measures = part.metrics
+            except (DataError, ValueError):  # a subgroup may hold one class, or one arm
+                measures = {}
+            found.append(Subgroup(field, name, len(rows), measures))
+        if small:  # what so few have in common may name them
+            found.append(Subgroup(field, plural(len(small), "smaller group"), sum(small), {}))
     return found
 
 

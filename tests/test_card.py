@@ -73,6 +73,15 @@ def test_subgroups_are_judged_by_themselves(records_csv: Path, tmp_path: Path, c
     assert "ward: north" in Path(again.summary["report"]).read_text("utf-8")
 
 
+def test_what_so_few_have_in_common_is_not_named(table: pd.DataFrame, tmp_path: Path) -> None:
+    few = table.assign(site=["large"] * 70 + ["SITEMARK1"] * 15 + ["SITEMARK2"] * 5)
+    run = medtasks.run("diagnosis", few, model="linear-record", out=tmp_path / "r", folds=2, subgroups="site")
+    told = [(one["value"], one["n"], bool(one["metrics"])) for one in run.summary["subgroups"]]
+    assert told == [("large", 70, True), ("2 smaller groups", 20, False)]
+    assert "site: 2 smaller groups" in (run.bundle / "card.md").read_text("utf-8")
+    assert "SITEMARK" not in (run.bundle / "card.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from rdkit import Chem
 
 import medtasks
 from medtasks import explaining
@@ -69,3 +70,22 @@ def test_values_of_images_are_as_numpy_reads_them(
         shapes = {file[name].shape for name in file.files}
         assert len(shapes) == 1
     assert {path.name for path in (tmp_path / "e").iterdir()} == {"report.html", "values.npz"}
+
+
+def test_atoms_are_numbered_as_in_the_structure_beside_them(molecules: pd.DataFrame, tmp_path: Path) -> None:
+    """A salt is taken off before anything is answered, and its atoms with it."""
+    predictor = medtasks.train("activity", molecules, target="pIC50", model="linear-fingerprint")
+    salts = pd.DataFrame({"smiles": ["Cl.OCCc1ccc(F)cc1", "[Na+].[O-]C(=O)c1ccccc1F"]})
+    (told,) = medtasks.explain(predictor, salts)
+    assert [Chem.MolToSmiles(mol) for mol in told.structures] == ["OCCc1ccc(F)cc1", "O=C(O)c1ccccc1F"]
+    explaining.write(predictor, salts, tmp_path / "e")
+    written = pd.read_csv(tmp_path / "e" / "values.csv")
+    for row, (mol, value) in enumerate(zip(told.structures, told.values, strict=True)):
+        mine = written[written["id"] == row + 1]
+        again = Chem.MolFromSmiles(mine["smiles"].iloc[0])
+        assert mine["element"].tolist() == [atom.GetSymbol() for atom in again.GetAtoms()]
+        assert mine["atom"].tolist() == list(range(again.GetNumAtoms()))
+        place = mol.GetSubstructMatch(again)
+        fluorine = [i for i, symbol in enumerate(mine["element"]) if symbol == "F"]
+        assert mine["contribution"].iloc[fluorine].tolist() == pytest.approx([value[place[i]] for i in fluorine])
+        assert sorted(mine["contribution"]) == pytest.approx(sorted(value))

@@ -111,6 +111,14 @@ def test_a_target_that_is_no_object_reference_is_broken(plugins: Any) -> None:
     assert "module:object" in str(entry.reason)
 
 
+def test_what_a_plugin_lacks_is_to_be_installed_and_not_itself_again(plugins: Any) -> None:
+    plugins.model("acme-lacking", "import acme_library.fast\n")
+    with pytest.raises(PluginError, match="No module named 'acme_library'") as caught:
+        registry.find("model", "diagnosis.acme-lacking").load()
+    assert "install what brings the module 'acme_library'" in str(caught.value.hint)
+    assert "reinstall" not in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("damage", ["no metadata", "not UTF-8", "no name"])
 def test_a_distribution_with_damaged_metadata_harms_only_itself(plugins: Any, damage: str) -> None:
     plugins.model("acme-damaged", "It = 3")

@@ -100,6 +100,20 @@ class Molecules(Cases):
 
         return Chem.Mol(self.binaries[row])
 
+    def written(self, row: int) -> tuple[str, list[int]]:
+        """Return one molecule's canonical SMILES, and which of the molecule's atoms each of the SMILES' is.
+
+        Examples
+        --------
+        >>> Molecules.from_smiles(["OCC"]).written(0)
+        ('CCO', [2, 1, 0])
+        """
+        from rdkit import Chem
+
+        mol = self.mol(row)
+        text = Chem.MolToSmiles(mol)
+        return text, list(mol.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"])
+
     def mols(self) -> Iterator[Mol]:
         """Yield every molecule as RDKit's ``Mol``, in order; of a chunk always the same, not to be changed."""
         if len(self) > CHUNK:

@@ -77,7 +77,8 @@ class Arm(Question):
         _check_leaks(dataset, treatment, outcome)
         assert isinstance(dataset.cases, Patients)
         by_lot = "propensity" in dataset.extra
-        counts = Support.fit(dataset.cases, treatment, len(given), by_lot=by_lot).of(dataset.cases)
+        support = Support.fit(dataset.cases, treatment, len(given), by_lot=by_lot, groups=dataset.groups)
+        counts = support.of(dataset.cases)
         share = float((supported(counts).sum(axis=1) >= 2).mean())
         if share < COVERED:
             raise DataError(
@@ -111,7 +112,7 @@ class Arm(Question):
         differs = _greatest(whole, known.groups) > critical(arms, 1 - CHANCE, _freedom(known))
         ranks = max(pair["z"] for pair in lines) > _corrected(len(lines), _freedom(valid))
         ranks |= modified(whole, Standardised.fit(known.cases).transform(known.cases), known.groups) < CHANCE / 2
-        support = Support.fit(known.cases, treatment, arms, by_lot="propensity" in known.extra)
+        support = Support.fit(known.cases, treatment, arms, by_lot="propensity" in known.extra, groups=known.groups)
         return {
             "question": "arm",
             "minimise": asked.minimise,

@@ -47,10 +47,27 @@ class Support:
     counts: Codes
 
     @classmethod
-    def fit(cls, cases: Patients, treatment: Codes, arms: int, *, by_lot: bool, seed: int = 0) -> Support:
-        """Cut patients by what decided their treatment; not at all where it was drawn ``by_lot``."""
-        given = np.bincount(treatment, minlength=arms)
-        leaf = int(max(SMALLEST, np.ceil(EXPECTED * len(treatment) / max(1, given.min()))))
+    def fit(
+        cls,
+        cases: Patients,
+        treatment: Codes,
+        arms: int,
+        *,
+        by_lot: bool,
+        groups: npt.NDArray[Any] | None = None,
+        seed: int = 0,
+    ) -> Support:
+        """Cut patients by what decided their treatment; not at all where it was drawn ``by_lot``.
+
+        Parameters
+        ----------
+        groups
+            (n,) of rows that belong to one patient, who counts once.
+        """
+        number = np.arange(len(treatment)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        given = _patients(np.zeros(len(treatment), dtype=np.int64), treatment, number, (1, arms))[0]
+        rarest = int(np.bincount(treatment, minlength=arms).min())
+        leaf = int(max(SMALLEST, np.ceil(EXPECTED * len(treatment) / max(1, rarest))))
         if by_lot or len(treatment) < 2 * leaf:
             return cls(None, np.array([-1]), np.zeros(1), np.array([-1]), np.array([-1]), given[None])
         from sklearn.tree import DecisionTreeClassifier
@@ -59,8 +76,7 @@ class Support:
         features = encoder.transform(cases)
         tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, random_state=seed)
         found = tree.fit(features, treatment).tree_
-        counts = np.zeros((found.node_count, arms), dtype=np.int64)
-        np.add.at(counts, (tree.apply(features), treatment), 1)
+        counts = _patients(tree.apply(features), treatment, number, (found.node_count, arms))
         return cls(
             encoder,
             np.asarray(found.feature, dtype=np.int64),
@@ -107,6 +123,14 @@ class Support:
             np.array(stored["right"], dtype=np.int64),
             np.array(stored["counts"], dtype=np.int64),
         )
+
+
+def _patients(node: Codes, treatment: Codes, number: Codes, shape: tuple[int, int]) -> Codes:
+    """Count in each node the patients who received each arm, each once however often."""
+    places = np.unique(np.column_stack([node, treatment, number]), axis=0)
+    counts = np.zeros(shape, dtype=np.int64)
+    np.add.at(counts, (places[:, 0], places[:, 1]), 1)
+    return counts
 
 
 def supported(counts: Codes) -> npt.NDArray[np.bool_]:

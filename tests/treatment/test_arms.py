@@ -248,6 +248,16 @@ def test_support_survives_being_written_down(simulated: Any) -> None:
     assert not supported(counts)[(data.cases.frame["age"] > 70).to_numpy(), 1].any()
 
 
+def test_a_patient_with_many_visits_is_one_patient_like_others(simulated: Any) -> None:
+    data = simulated(600, hole=True)
+    treatment, people = causal.received(data)[0], np.arange(600) // 10
+    for by_lot in (True, False):
+        rows = Support.fit(data.cases, treatment, 2, by_lot=by_lot).of(data.cases)
+        patients = Support.fit(data.cases, treatment, 2, by_lot=by_lot, groups=people).of(data.cases)
+        assert (patients <= np.minimum(rows, 60)).all()
+        assert patients.max() > 10
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
