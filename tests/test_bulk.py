@@ -67,7 +67,7 @@ def test_parts_hold_every_row_in_order_however_many_work(trained: Path, library:
 def test_groups_of_calibration_are_known_to_every_worker(tmp_path: Path) -> None:
     texts = [head + text for text in TEXTS for head in ("C", "CC")]
     series = np.where(np.arange(100) % 2, "a", "b").astype(object)
-    noise = np.random.default_rng(0).normal(0, np.where(series == "a", 0.1, 2.0))
+    noise = np.random.default_rng(0).normal(0, np.where(series == "a", 0.1, 9.0))
     table = pd.DataFrame({"smiles": texts, "series": series, "target": [len(text) for text in texts] + noise})
     run = medtasks.run(
         "activity", table, model="linear-fingerprint", within="series", folds=1, valid=0.4, out=tmp_path / "run"

@@ -33,7 +33,7 @@ class Features:
         for column, (name, owner) in enumerate(zip(encoder.names, encoder.owners, strict=True)):
             field = encoder.fields[owner]
             if name == field.name and field.type == "boolean":
-                factor[column] = YES * encoder.scale[owner]
+                factor[column] = YES * min(encoder.scale[owner], 1.0)  # what never varied stays next to 0
             elif name == field.name and field.type == "number":
                 factor[column], bound[column] = 1.0, FARTHEST
         return cls(encoder, factor, bound)
