@@ -22,8 +22,6 @@ from medtasks.occlusion import Score, occlude
 from medtasks.task import Decision, Outputs, Task
 from medtasks.trust import Trust, advise, withhold
 
-COLUMNS = ("id", "fold", "status", "error", "domain", "distance", "similarity", "nearest", "decision", "reason")
-"""What columns of answers are called that the core adds to the task's."""
 SHOWN = 6
 """Classes or targets that a predictor's short form names."""
 

@@ -17,9 +17,9 @@ from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.guarding import calling
 from medtasks.model import Context, Model, Progress, check_device, checked, configure, model_class
-from medtasks.predictor import COLUMNS
 from medtasks.settings import Settings
 from medtasks.task import Outputs, Task, load_task
+from medtasks.trust import COLUMNS
 
 
 @dataclass(frozen=True)

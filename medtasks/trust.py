@@ -37,6 +37,8 @@ POOLED = ""
 """Stands in `Trust.reaches` for all cases together, for those of groups too small to be calibrated, or never seen."""
 GROUP, ALL_CASES = "group", "all cases"
 ANSWER, ABSTAIN = "answer", "abstain"
+COLUMNS = ("id", "fold", "status", "error", "domain", "distance", "similarity", "nearest", "decision", "reason")
+"""What columns of answers are called that the core adds to the task's."""
 UNLIKE = "unlike the cases that the model was trained on"
 """Why nothing is advised in a case out of the domain."""
 MODEL, PLAIN = "model", "plain"

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from medtasks import trust
 from medtasks.cases import Cases
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, UsageError
@@ -24,7 +25,7 @@ Values = npt.NDArray[np.float64]
 NEAR = 0.2
 """A dose within a fifth of the right one: how dosing equations are judged (IWPC 2009, doi:10.1056/NEJMoa0809329)."""
 COLUMNS = ("decision", "reason", "estimand", "low", "high", "group")
-"""The columns of an answer beside the dose, which is called as the data call it."""
+"""The columns of an answer beside the dose, which is called as the data call it; the core adds `trust.COLUMNS`."""
 
 
 class Dose(Question):
@@ -36,7 +37,7 @@ class Dose(Question):
 
     def check_trainable(self, dataset: Dataset) -> None:
         """Refuse too few doses, doses that are not above 0, one dose for all, and a name that answers use otherwise."""
-        if dataset.names[0] in COLUMNS:
+        if dataset.names[0] in {*COLUMNS, *trust.COLUMNS}:
             raise UsageError(
                 f"the dose is called {dataset.names[0]!r}, as is a column of the answers",
                 hint="rename the column to what it holds, such as mg_per_week",

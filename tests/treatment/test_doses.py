@@ -73,7 +73,7 @@ def test_not_even_the_name_is_kept_of_a_group_of_few() -> None:
         assert answers["decision"].tolist() == ["insufficient"] + ["recommend"] * 59
 
 
-@pytest.mark.parametrize("name", ["low", "high", "group", "reason"])
+@pytest.mark.parametrize("name", ["low", "high", "group", "reason", "status", "distance"])
 def test_a_dose_is_not_called_as_what_stands_beside_it(name: str) -> None:
     data = replace(draw(60, 0, {"one": 1.0})[0], names=(name,))
     with pytest.raises(UsageError, match=f"the dose is called '{name}'"):
