@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases import RecordEncoder, Records
-from medtasks.dataset import Dataset
+from medtasks.dataset import Dataset, group_numbers
 
 Values = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -155,15 +155,25 @@ def clustered(influence: Values, groups: npt.NDArray[Any] | None = None, paramet
     >>> bool(clustered((values - 3) / 3, np.array(["p1", "p1", "p2"]))[0, 0] > 2.4)
     True
     """
-    sums = influence
-    if groups is not None:
-        number = np.unique(groups, return_inverse=True)[1]
-        sums = np.zeros((number.max(initial=-1) + 1, influence.shape[1]))
-        np.add.at(sums, number, influence)
+    sums = group_sums(influence, None if groups is None else group_numbers(len(influence), groups))
     n, count = len(influence), len(sums)
     if count < 2 or n <= parameters:
         return np.full((influence.shape[1],) * 2, np.nan)
     return np.asarray(count / (count - 1) * (n - 1) / (n - parameters) * sums.T @ sums)
+
+
+def group_sums(values: Values, number: Codes | None) -> Values:
+    """Add up the rows of each group: (n, p) values to (groups, p), or as they are where each row is its own.
+
+    Parameters
+    ----------
+    number : (n,) of each row's group; see `medtasks.dataset.group_numbers`
+    """
+    if number is None:
+        return values
+    found = np.zeros((number.max(initial=-1) + 1, values.shape[1]))
+    np.add.at(found, number, values)
+    return found
 
 
 def mean_covariance(values: Values, groups: npt.NDArray[Any] | None = None) -> Values:

@@ -17,6 +17,15 @@ from medtasks.cases import Cases
 SPLITS = ("train", "valid", "test")
 
 
+def group_numbers(n: int, groups: npt.NDArray[Any] | None) -> npt.NDArray[np.int64]:
+    """Return (n,) the number of each row's group from 0; each row is its own where there are no ``groups``.
+
+    >>> group_numbers(3, np.array(["p2", "p1", "p2"])).tolist(), group_numbers(2, None).tolist()
+    ([1, 0, 1], [0, 1])
+    """
+    return np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].ravel()
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a data set came from, and what happened on the way.

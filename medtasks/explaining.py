@@ -16,6 +16,7 @@ import pandas as pd
 from medtasks import bundle, fields
 from medtasks.cases import Images, Molecules, Records, Source
 from medtasks.cases.image_files import as_float
+from medtasks.cases.structures import written
 from medtasks.model import Context, Progress
 from medtasks.occlusion import faithfulness
 from medtasks.predictor import Predictor
@@ -129,11 +130,10 @@ def _draw(cases: Any, row: int, target: str, value: Any, answer: pd.Series[Any])
 def _by_atom(molecules: Molecules, about: Sequence[str], values: Sequence[Any]) -> pd.DataFrame:
     """Return a row per atom, numbered as in the SMILES beside it: that of the standard form, whose atoms these are."""
     found = []
-    for row, (target, value) in enumerate(zip(about, values, strict=True)):
-        smiles, order = molecules.written(row)
-        symbols = [atom.GetSymbol() for atom in molecules.mol(row).GetAtoms()]
+    for name, mol, target, value in zip(molecules.ids, molecules.mols(), about, values, strict=True):
+        smiles, order = written(mol)
         for atom, place in enumerate(order):
-            found.append((molecules.ids[row], target, smiles, atom, symbols[place], float(value[place])))
+            found.append((name, target, smiles, atom, mol.GetAtomWithIdx(place).GetSymbol(), float(value[place])))
     return pd.DataFrame(found, columns=["id", "explains", "smiles", "atom", "element", "contribution"])
 
 

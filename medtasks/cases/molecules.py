@@ -15,7 +15,7 @@ from medtasks.cases.base import Cases, Reading, Schema, Source
 from medtasks.cases.columns import COHORT, cohorts_in
 from medtasks.cases.molecule_files import NAME, STRUCTURE, iterate_molecules, name_column, structure_column
 from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read_mol, read_smiles, smiles, version
-from medtasks.cases.tables import ROW_ERROR, check_header, row_errors, suggest_column
+from medtasks.cases.tables import ROW_ERROR, check_names, row_errors, suggest_column
 from medtasks.errors import DataError
 
 CHUNK = 2048
@@ -99,20 +99,6 @@ class Molecules(Cases):
         from rdkit import Chem
 
         return Chem.Mol(self.binaries[row])
-
-    def written(self, row: int) -> tuple[str, list[int]]:
-        """Return one molecule's canonical SMILES, and which of the molecule's atoms each of the SMILES' is.
-
-        Examples
-        --------
-        >>> Molecules.from_smiles(["OCC"]).written(0)
-        ('CCO', [2, 1, 0])
-        """
-        from rdkit import Chem
-
-        mol = self.mol(row)
-        text = Chem.MolToSmiles(mol)
-        return text, list(mol.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"])
 
     def mols(self) -> Iterator[Mol]:
         """Yield every molecule as RDKit's ``Mol``, in order; of a chunk always the same, not to be changed."""
@@ -221,7 +207,7 @@ def parts_of(source: Source | Sequence[Any], chunk: int = CHUNK) -> Iterator[pd.
             hint="give a path, a pandas.DataFrame, or a list of SMILES or RDKit molecules",
         )
     table = source if isinstance(source, pd.DataFrame) else pd.DataFrame({STRUCTURE: list(source)}, dtype=object)
-    check_header("the table", [str(name) for name in table.columns])
+    check_names("the table", table)
     for start in range(0, len(table), chunk):
         yield table.iloc[start : start + chunk]
 

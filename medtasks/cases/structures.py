@@ -226,6 +226,16 @@ def smiles(mol: Mol) -> str:
     return str(_chem().MolToSmiles(mol))
 
 
+def written(mol: Mol) -> tuple[str, list[int]]:
+    """Return the canonical SMILES of a molecule, and which of the molecule's atoms each of the SMILES' is.
+
+    >>> written(read_smiles("OCC", Standard()))
+    ('CCO', [2, 1, 0])
+    """
+    text = smiles(mol)
+    return text, list(mol.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"])
+
+
 def scaffold(mol: Mol) -> str:
     """Return the SMILES of a molecule's Bemis-Murcko scaffold (doi:10.1021/jm9602928), or of itself without rings.
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medtasks.dataset import group_numbers
+
 REPLICATES = 1000
 LEVEL = 0.95
 _REPLICATES: ContextVar[int] = ContextVar("replicates", default=REPLICATES)
@@ -131,7 +133,7 @@ def interval(value: float, replicates: npt.NDArray[np.float64]) -> Measure:
 
 def _weights(n: int, groups: npt.NDArray[Any] | None, seed: int, replicates: int) -> Iterator[Weights]:
     rng = np.random.default_rng(seed)
-    units = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    units = group_numbers(n, groups)
     count = int(units.max()) + 1 if n else 0
     block = max(1, _BLOCK // max(n, 1))
     for start in range(0, replicates, block):

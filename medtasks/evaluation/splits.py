@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.dataset import SPLITS, Dataset
+from medtasks.dataset import SPLITS, Dataset, group_numbers
 from medtasks.errors import DataError
 
 Rows = npt.NDArray[np.int64]
@@ -164,7 +164,7 @@ def _assign(
     is emptiest in proportion among those with room for it.
     """
     rng = np.random.default_rng(seed)
-    units = np.arange(len(strata)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    units = group_numbers(len(strata), groups)
     order = rng.permutation(int(units.max()) + 1 if len(units) else 0)
     part_of = np.full(len(order), -1)
     codes = np.unique(strata, return_inverse=True)[1]

@@ -99,9 +99,9 @@ def _arrays(content: list[bytes]) -> Iterator[Any]:
 
 def _columns(array: Any, rows: int) -> Iterator[Any]:
     """Yield the columns of an array that has one row, or one column, per case."""
-    for way in {len(array): array, array.shape[-1]: array.T}.items():
-        if way[0] == rows:
-            yield from way[1].reshape(rows, -1).T.astype(np.float64)
+    for table in (array, array.T):
+        if len(table) == rows:
+            yield from table.reshape(rows, -1).T.astype(np.float64)
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

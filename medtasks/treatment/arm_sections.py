@@ -10,7 +10,7 @@ from medtasks.report import figures
 from medtasks.report.blocks import Block, Figure, Row, Section, Table, Text
 from medtasks.task import Judged
 from medtasks.treatment import policies
-from medtasks.treatment.effects import ABSTAIN, INSUFFICIENT, RECOMMEND, TIED, Z
+from medtasks.treatment.effects import ABSTAIN, INSUFFICIENT, RECOMMEND, TIED, Z, errors_of_differences
 from medtasks.treatment.questions import Asked, pair_column
 
 SHOWN = 12
@@ -62,17 +62,17 @@ def _result(judged: Judged, scores: causal.Scores) -> list[Block]:
 def _arms(judged: Judged, scores: causal.Scores) -> list[Block]:
     data, treatment = judged.data, causal.received(judged.data)[0]
     means, covariance = scores.values.mean(axis=0), causal.mean_covariance(scores.values, data.groups)
+    alone, apart = Z * np.sqrt(np.diagonal(covariance)), Z * errors_of_differences(covariance)
     rows, bars = [], {}
     for arm, name in enumerate(data.names):
-        mean, error = float(means[arm]), _reach(covariance[arm, arm])
+        mean, error = float(means[arm]), float(alone[arm])
         seen = data.targets[treatment == arm, arm]
         bars[name] = (mean, mean - error, mean + error)
         rows.append([name, str(len(seen)), written(float(seen.mean())) if len(seen) else "", _interval(mean, error)])
     pairs = []
     for a in range(len(data.names)):
         for b in range(a + 1, len(data.names)):
-            reach = _reach(covariance[a, a] + covariance[b, b] - 2 * covariance[a, b])
-            pairs.append([pair_column(data.names, a, b), _interval(float(means[a] - means[b]), reach)])
+            pairs.append([pair_column(data.names, a, b), _interval(float(means[a] - means[b]), float(apart[a, b]))])
     better = "less" if Asked.of(data.kinds).minimise else "more"
     return [
         Table(
@@ -164,11 +164,6 @@ def _largest(judged: Judged) -> list[Block]:
         return [Text("For no patient can treatments be compared.")]
     header = ["Patient", "Answer", "Ranked first", "Expected benefit (95 %)", "Similar patients"]
     return [Table(header, rows, "Look here first for fields that came after the treatment.", numeric=False)]
-
-
-def _reach(variance: float) -> float:
-    """Return how far a 95 % interval of a mean reaches to each side."""
-    return Z * float(np.sqrt(np.maximum(variance, 0.0)))
 
 
 def _interval(value: float, reach: float) -> str:

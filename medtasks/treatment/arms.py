@@ -27,6 +27,7 @@ from medtasks.treatment.effects import (
     choose,
     critical,
     effects,
+    errors_of_differences,
     modified,
 )
 from medtasks.treatment.questions import LEAST, Asked, Question, pair_column
@@ -234,13 +235,9 @@ def _reasons(
 
 def _greatest(scores: npt.NDArray[np.float64], groups: npt.NDArray[Any] | None) -> float:
     """Return the largest z of the average effects over all pairs of arms."""
-    mean, covariance = scores.mean(axis=0), causal.mean_covariance(scores, groups)
-    best = 0.0
-    for a in range(scores.shape[1]):
-        for b in range(a + 1, scores.shape[1]):
-            spread = float(np.sqrt(max(0.0, covariance[a, a] + covariance[b, b] - 2 * covariance[a, b])))
-            best = max(best, abs(float(mean[a] - mean[b])) / spread if spread > 0 else 0.0)
-    return best
+    mean, error = scores.mean(axis=0), errors_of_differences(causal.mean_covariance(scores, groups))
+    apart = np.abs(mean[:, None] - mean)
+    return float(np.divide(apart, error, out=np.zeros_like(apart), where=error > 0).max())
 
 
 def _freedom(data: Dataset) -> int:

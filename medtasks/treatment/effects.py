@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.causal import Scores, clustered
+from medtasks.causal import Scores, clustered, group_sums
+from medtasks.dataset import group_numbers
 
 Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -79,19 +80,8 @@ def modified(scores: Values, columns: Values, groups: npt.NDArray[Any] | None = 
     """
     from scipy.stats import t
 
-    n, count = len(scores), len(scores)
-    number = np.arange(n)
-    if groups is not None:
-        number = np.unique(groups, return_inverse=True)[1]
-        count = int(number.max(initial=-1)) + 1
-
-    def together(values: Values) -> Values:
-        if count == n:
-            return values
-        found = np.zeros((count, values.shape[1]))
-        np.add.at(found, number, values)
-        return found
-
+    n, number = len(scores), None if groups is None else group_numbers(len(scores), groups)
+    count = n if number is None else int(number.max(initial=-1)) + 1
     least, tests = 1.0, 0
     pairs = [(a, b) for a in range(scores.shape[1]) for b in range(a)]
     for start in range(0, columns.shape[1], BLOCK):
@@ -99,17 +89,25 @@ def modified(scores: Values, columns: Values, groups: npt.NDArray[Any] | None = 
         part = part - part.mean(axis=0)
         size = (part**2).sum(axis=0)
         part, size = part[:, size > 1e-9 * n], size[size > 1e-9 * n]
-        free = 1 / np.maximum((together(part**2 / size) ** 2).sum(axis=0), 1e-12) - 1
+        free = 1 / np.maximum((group_sums(part**2 / size, number) ** 2).sum(axis=0), 1e-12) - 1
         told = free >= CARRIERS - 1
         for a, b in pairs:
             difference = scores[:, a] - scores[:, b]
             difference = difference - difference.mean()
             slope = part.T @ difference / size
             left_out = (difference[:, None] - part * slope) / np.maximum(1 - 1 / n - part**2 / size, 0.05)
-            error = np.sqrt(count / max(1, count - 1) * (together(part * left_out / size) ** 2).sum(axis=0))
+            squares = (group_sums(part * left_out / size, number) ** 2).sum(axis=0)
+            error = np.sqrt(count / max(1, count - 1) * squares)
             chance = 2 * t.sf(np.abs(slope[told]) / np.maximum(error[told], 1e-300), np.minimum(free[told], count - 1))
             least, tests = min(least, float(chance.min(initial=1.0))), tests + len(chance)
     return min(1.0, least * max(1, tests))
+
+
+def errors_of_differences(covariance: Values) -> Values:
+    """Return (..., K, K) standard errors of the difference of each two of K estimates with a covariance (..., K, K)."""
+    own = np.diagonal(covariance, axis1=-2, axis2=-1)
+    variance = own[..., :, None] + own[..., None, :] - covariance - np.swapaxes(covariance, -2, -1)
+    return np.asarray(np.sqrt(np.maximum(variance, 0)))
 
 
 def effects(raw: Values, calibration: list[dict[str, Any]] | None) -> Effects:
@@ -123,10 +121,7 @@ def effects(raw: Values, calibration: list[dict[str, Any]] | None) -> Effects:
     expected = raw if raw.ndim == 2 else raw[:, :, 0]
     difference = expected[:, :, None] - expected[:, None, :]
     if raw.ndim == 3:
-        spread = raw[:, :, 1:]
-        own = np.diagonal(spread, axis1=1, axis2=2)
-        variance = own[:, :, None] + own[:, None, :] - spread - np.swapaxes(spread, 1, 2)
-        return Effects(difference, np.sqrt(np.maximum(variance, 0)))
+        return Effects(difference, errors_of_differences(raw[:, :, 1:]))
     error = np.zeros_like(difference)
     for pair in calibration or ():
         a, b = pair["arms"]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from medtasks.evaluation.domain import BORDERLINE, OUT
 from medtasks.task import Outputs
 from medtasks.treatment.effects import RECOMMEND, TIED
 from medtasks.treatment.questions import ARM, DOSE, Asked
@@ -26,7 +27,7 @@ ALLERGY = ("ALGY", "Allergy Alert")
 """How reasons for holding a medicine back are coded."""
 GRAVE, MILD = ("major", "severe", "high", "contraindicated", "contraindication"), ("minor", "low", "mild")
 """Words of a severity, in a table of interactions, that FHIR calls high and low; the rest, and none, is moderate."""
-UNSURE = ("borderline", "out")
+UNSURE = (BORDERLINE, OUT)
 """Places in the applicability domain that a physician is told of."""
 SUMMARY = 140
 """Characters that a CDS Hooks card's summary may have."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks import causal
-from medtasks.dataset import Dataset
+from medtasks.dataset import Dataset, group_numbers
 from medtasks.evaluation.bootstrap import Measure, Weights, resample
 from medtasks.task import Evaluation, Judged
 from medtasks.treatment.effects import RECOMMEND
@@ -101,7 +101,7 @@ def uplift(data: Dataset, answers: pd.DataFrame, scores: Values) -> tuple[Values
 def _errors(gain: Values, groups: npt.NDArray[Any] | None) -> Values:
     """Return (n,) standard errors of ``cumsum(gain) / n``, as `causal.clustered` has them, all in one pass."""
     n = len(gain)
-    number = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    number = group_numbers(n, groups)
     size, count = np.bincount(number), number.max(initial=-1) + 1
     before = pd.Series(gain).groupby(number).cumsum().to_numpy() - gain  # of the same group
     mean = np.cumsum(gain) / n

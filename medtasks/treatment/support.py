@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medtasks.cases import Patients, RecordEncoder
+from medtasks.dataset import group_numbers
 
 Codes = npt.NDArray[np.int64]
 LEAST = 5
@@ -64,7 +65,7 @@ class Support:
         groups
             (n,) of rows that belong to one patient, who counts once.
         """
-        number = np.arange(len(treatment)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        number = group_numbers(len(treatment), groups)
         given = _patients(np.zeros(len(treatment), dtype=np.int64), treatment, number, (1, arms))[0]
         rarest = int(np.bincount(treatment, minlength=arms).min())
         leaf = int(max(SMALLEST, np.ceil(EXPECTED * len(treatment) / max(1, rarest))))

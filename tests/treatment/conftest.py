@@ -84,6 +84,10 @@ def draw_hospital(folder: Path, patients: int = 60) -> Path:
         "DIAGNOSES_ICD": (codes, "subject_id,hadm_id,seq_num,icd9_code"),
         "PRESCRIPTIONS": (drugs, "subject_id,hadm_id,startdate,enddate,drug_type,drug,drug_name_generic,ndc"),
     }
+    return _write(folder, tables)
+
+
+def _write(folder: Path, tables: dict[str, tuple[list[Any], str]]) -> Path:
     folder.mkdir(parents=True)
     for name, (rows, header) in tables.items():
         pd.DataFrame(rows, columns=header.split(",")).to_csv(folder / f"{name}.csv", index=False)
@@ -110,10 +114,7 @@ def draw_synthea(folder: Path, patients: int = 60) -> Path:
         "medications": (drugs, "START,STOP,PATIENT,ENCOUNTER,CODE,DESCRIPTION"),
         "allergies": (allergies, "START,STOP,PATIENT,ENCOUNTER,CODE,SYSTEM,DESCRIPTION"),
     }
-    folder.mkdir(parents=True)
-    for name, (rows, header) in tables.items():
-        pd.DataFrame(rows, columns=header.split(",")).to_csv(folder / f"{name}.csv", index=False)
-    return folder
+    return _write(folder, tables)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medtasks.dataset import group_numbers
 from medtasks.stored import Codes, Values
 
 FLOOR = 1e-6
@@ -25,7 +26,7 @@ def fold_numbers(targets: Codes, folds: int, rng: np.random.Generator, groups: n
     (n,) fold of each row; -1, never held out, for the only patient of a class. So every training part has every
     class, however rare, and fewer patients than folds just leave some folds without that class.
     """
-    units = np.arange(len(targets)) if groups is None else np.unique(groups, return_inverse=True)[1].ravel()
+    units = group_numbers(len(targets), groups)
     fold_of = np.full(int(units.max()) + 1 if len(units) else 0, -1, dtype=np.int64)
     dealt, free = 0, np.ones(len(fold_of), dtype=bool)
     owners = [np.unique(units[targets == label]) for label in np.unique(targets)]

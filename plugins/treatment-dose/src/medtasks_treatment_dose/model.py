@@ -12,7 +12,7 @@ import pydantic
 
 from medtasks.cases import Cases, Records
 from medtasks.cases.standardised import Standardised
-from medtasks.dataset import Dataset
+from medtasks.dataset import Dataset, group_numbers
 from medtasks.model import Config as BaseConfig
 from medtasks.model import Context, Model
 from medtasks.stored import Codes, Values, read_arrays, read_json, refuse, require, write_arrays
@@ -180,7 +180,7 @@ def _among(rest: Codes, known: Codes) -> Codes:
 
 def _folds(data: Dataset, count: int, context: Context) -> Iterator[tuple[Codes, Codes]]:
     """Yield (rest, left out) rows, groups whole; all rows are in both where there are too few to leave any out."""
-    units = np.arange(len(data)) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
+    units = group_numbers(len(data), data.groups)
     many = int(units.max()) + 1
     fold = context.rng.permutation(many) % min(count, many)
     for number in range(min(count, many)):
