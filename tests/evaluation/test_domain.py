@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medtasks.evaluation.domain import Domain, Scale, verdict
-from medtasks.evaluation.shift import drifted, validity
+from medtasks.evaluation.shift import drifted, two_sample, validity
 
 RNG = np.random.default_rng(0)
 MIX = RNG.normal(size=(8, 12))
@@ -75,6 +75,14 @@ def test_a_shift_is_told_from_none() -> None:
     assert validity(draw(20, 1), draw(200, 2)).status == "untested"
     area = validity(draw(200, 1), draw(200, 2)).auroc
     assert area == pytest.approx(0.5, abs=4 * np.sqrt(401 / (12 * 200 * 200)))  # four standard errors of chance
+
+
+def test_samples_of_one_population_are_seldom_told_apart() -> None:
+    side = np.repeat([False, True], 35)
+    results = [two_sample(np.random.default_rng(k).normal(size=(70, 50)), side) for k in range(100)]
+    errors = [(area - 0.5) / error for area, error in filter(None, results)]
+    assert len(errors) == 100
+    assert sum(error > 1.96 for error in errors) <= 7  # 2.5 by chance; with a direction per feature 10
 
 
 def test_patients_with_several_cases_are_no_shift() -> None:
