@@ -150,11 +150,11 @@ class Forest:
 
     @classmethod
     def fit(cls, model: Any) -> Self:
-        """Take the trees of a fitted `sklearn.ensemble.ExtraTreesClassifier`."""
+        """Take the trees of a fitted `sklearn.ensemble.ExtraTreesClassifier`, or of a regressor of indicators."""
         found = []
         for estimator in model.estimators_:
             tree = estimator.tree_
-            counts = tree.value[:, 0, :]
+            counts = tree.value.reshape(tree.node_count, -1)  # (nodes, 1, classes), or (nodes, classes, 1)
             found.append(
                 {
                     "left": tree.children_left,
