@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from medtasks.errors import PluginError
@@ -28,21 +28,66 @@ class Late(Ended):
     """It took longer than it may."""
 
 
+class _Shared:
+    """A change of the whole process that the first of several threads makes, and the last takes back."""
+
+    def __init__(self, change: Callable[[], Callable[[], None]]) -> None:
+        self._change, self._lock, self._users = change, threading.Lock(), 0
+        self._undo: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._undo = self._change()
+            self._users += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._undo()
+
+
+_results: list[None] = []
+
+
+@contextlib.contextmanager
+def results_on_stdout() -> Iterator[None]:
+    """Let `aside` keep stdout for results while the block runs, as a program needs that others read.
+
+    In a host's program, which may write there from any thread, nothing is redirected.
+    """
+    _results.append(None)
+    try:
+        yield
+    finally:
+        _results.pop()
+
+
 @contextlib.contextmanager
 def aside() -> Iterator[None]:
     """Send to stderr what a plugin writes to stdout, native code's too, while the block runs: stdout is the result's.
 
-    Both are the process's: other threads are redirected too.
+    Both are the process's: other threads are redirected too. So it is done for programs of ours alone; see
+    `results_on_stdout`.
     """
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # a program without stdout or stderr
-            kept = os.dup(1)
-            stack.callback(os.close, kept)
-            os.dup2(2, 1)
-            stack.callback(os.dup2, kept, 1)
-            stack.callback(flush_c)
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
+    with _redirection if _results else contextlib.nullcontext():
+        yield
+
+
+def _redirect() -> Callable[[], None]:
+    stack = contextlib.ExitStack()
+    with contextlib.suppress(OSError):  # a program without stdout or stderr
+        kept = os.dup(1)
+        stack.callback(os.close, kept)
+        os.dup2(2, 1)
+        stack.callback(os.dup2, kept, 1)
+        stack.callback(flush_c)
+    stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+    return stack.close
+
+
+_redirection = _Shared(_redirect)
 
 
 def flush_c() -> None:
@@ -81,6 +126,25 @@ def calling(what: str, owner: type) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def own_seeds() -> Iterator[None]:
+    """Keep the random numbers of the host's program from what the block, a model's `fit`, seeds or draws.
+
+    Those of Python and of NumPy go on where they were; frameworks that seed networks seed these too, and a host that
+    draws samples between two fits would draw the same ones each time.
+    """
+    import random
+
+    numpy = sys.modules.get("numpy")  # not loaded: nobody draws from it
+    ours, theirs = random.getstate(), numpy.random.get_state() if numpy else None
+    try:
+        yield
+    finally:
+        random.setstate(ours)
+        if numpy:
+            numpy.random.set_state(theirs)
+
+
+@contextlib.contextmanager
 def importing() -> Iterator[None]:
     """Let the block import a plugin: on `os._exit` or after `SECONDS` it raises `Ended`.
 
@@ -93,18 +157,33 @@ def importing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_exit() -> Iterator[None]:
-    plain, here = os._exit, os.getpid()
+    me = os.getpid(), threading.get_ident()
+    with _refusal:
+        _importers.append(me)
+        try:
+            yield
+        finally:
+            _importers.remove(me)
+
+
+def _refuse_exit() -> Callable[[], None]:
+    plain = os._exit
 
     def refuse(status: int) -> NoReturn:
-        if os.getpid() != here:  # a child that the import has forked ends so, and rightly
-            plain(status)
-        raise Ended(f"it ends the process with exit code {status} (os._exit)")
+        # Other threads may end the process, and so may a child that the import has forked.
+        if (os.getpid(), threading.get_ident()) in _importers:
+            raise Ended(f"it ends the process with exit code {status} (os._exit)")
+        plain(status)
+
+    def undo() -> None:
+        os._exit = plain
 
     os._exit = refuse
-    try:
-        yield
-    finally:
-        os._exit = plain
+    return undo
+
+
+_importers: list[tuple[int, int]] = []
+_refusal = _Shared(_refuse_exit)
 
 
 @contextlib.contextmanager

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import json
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +13,6 @@ import numpy.typing as npt
 
 from medtasks import bundle, record, registry, subgroups
 from medtasks.dataset import Dataset
-from medtasks.errors import UsageError
 from medtasks.evaluation.shift import Validity
 from medtasks.guarding import calling
 from medtasks.model import Context, Progress, model_class
@@ -28,6 +21,7 @@ from medtasks.preparing import Prepared
 from medtasks.repeated import Repeated, summarise
 from medtasks.task import Evaluation, Judged, Outputs
 from medtasks.training import Answered, cross_fit, deploy, fitted, repeat
+from medtasks.workspace import checkpoint_of, kept, workspace
 
 
 @dataclass(frozen=True)
@@ -74,9 +68,14 @@ def run(prepared: Prepared, *, out: Path | None = None, resume: bool = False, pr
         If anything expected goes wrong; ``out`` is then as it was.
     """
     start, settings = time.time(), prepared.settings
-    folder = out or _folder(prepared)
+    folder = out or prepared.folder
     bundle.check_target(folder, record.FILES)
-    with _workspace(folder, prepared, resume) as (scratch, checkpoint):
+    key = {
+        "settings": settings.model_dump(mode="json", exclude={"out"}),
+        "data": prepared.dataset.digest(),
+        "versions": record.versions(prepared.model_id),
+    }
+    with workspace(folder, key, resume) as (scratch, checkpoint):
         context = Context(
             settings.seed,
             settings.device,
@@ -146,24 +145,20 @@ def _repeated(
 
 def check_out(prepared: Prepared) -> None:
     """Refuse, before anything is trained, a folder that could not be replaced; see `bundle.check_target`."""
-    bundle.check_target(_folder(prepared), record.FILES)
+    bundle.check_target(prepared.folder, record.FILES)
 
 
 def going_on(prepared: Prepared) -> str:
     """Say what a resumed run finds of the interrupted one; nothing where there was none."""
-    checkpoint = _checkpoint(_folder(prepared))
+    checkpoint = checkpoint_of(prepared.folder)
     if not checkpoint.is_dir():
         return ""
     whole = len(prepared.folds) + (len(prepared.folds) > 1)  # after cross-validation one more, fitted on all cases
     if done := fitted(checkpoint):
         return f"{done} of {whole} fits were finished and are not repeated."
-    if len(list(checkpoint.iterdir())) > 1:
+    if kept(checkpoint):
         return "no fit was finished; the model goes on from what it kept of the first."
     return f"no fit was finished, and {prepared.model_id} keeps nothing of a fit that was cut short: it starts anew."
-
-
-def _folder(prepared: Prepared) -> Path:
-    return Path(prepared.settings.out or _fresh_name(prepared.settings.task)).expanduser()
 
 
 def _baseline(prepared: Prepared) -> Prepared:
@@ -192,47 +187,3 @@ def _learnt(prepared: Prepared, answered: Answered) -> tuple[tuple[npt.NDArray[n
         (np.flatnonzero(answered.fold_of == i), prepared.dataset.take(np.concatenate([fold.train, fold.valid])))
         for i, fold in enumerate(prepared.folds)
     )
-
-
-@contextlib.contextmanager
-def _workspace(folder: Path, prepared: Prepared, resume: bool) -> Iterator[tuple[Path, Path]]:
-    """Give a scratch folder, removed at the end, and a checkpoint folder, kept until the run succeeds."""
-    checkpoint = _checkpoint(folder)
-    key = {
-        "settings": prepared.settings.model_dump(mode="json", exclude={"out"}),
-        "data": prepared.dataset.digest(),
-        "versions": record.versions(prepared.model_id),
-    }
-    if resume and not (checkpoint / "for.json").is_file():
-        raise UsageError(
-            f"there is no interrupted run to resume for {folder}",
-            hint="give the --out of the interrupted run, or leave --resume out: before the first fit has ended, a "
-            "model without checkpoints of its own leaves nothing to go on with",
-        )
-    if resume and json.loads((checkpoint / "for.json").read_text(encoding="utf-8")) != key:
-        raise UsageError(
-            "the interrupted run had other settings, data or versions",
-            hint="repeat its command word for word with --resume, or leave --resume out",
-        )
-    if not resume:
-        shutil.rmtree(checkpoint, ignore_errors=True)
-        checkpoint.mkdir(parents=True)
-        bundle.write_json(checkpoint / "for.json", key)
-    with tempfile.TemporaryDirectory(prefix="medtasks-") as scratch:
-        try:
-            yield Path(scratch), checkpoint
-        except BaseException:
-            # Where no fit was kept, and the model kept nothing of one, there is nothing to go on with.
-            if not any(path.is_file() and path.name != "for.json" for path in checkpoint.rglob("*")):
-                shutil.rmtree(checkpoint, ignore_errors=True)
-            raise
-    shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-def _checkpoint(folder: Path) -> Path:
-    place = folder.absolute()
-    return place.with_name(f".{place.name}.checkpoint")
-
-
-def _fresh_name(task: str) -> str:
-    return f"medtasks-runs/{task}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from medtasks.model import Context, Model, Progress, check_device, checked, conf
 from medtasks.settings import Settings
 from medtasks.task import Outputs, Task, load_task
 from medtasks.trust import COLUMNS
+from medtasks.workspace import fresh_name
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Prepared:
     model: type[Model]
     model_id: str
     config: Any
+
+    @functools.cached_property
+    def folder(self) -> Path:
+        """Where the result goes: the one asked for, or one of its own."""
+        return Path(self.settings.out or fresh_name(self.settings.task)).expanduser()
 
     @property
     def parts(self) -> dict[str, dict[str, int]]:

@@ -16,7 +16,7 @@ from medtasks.cases import Cases
 from medtasks.dataset import Dataset
 from medtasks.evaluation.bootstrap import points_only
 from medtasks.evaluation.splits import Plan
-from medtasks.guarding import calling
+from medtasks.guarding import calling, own_seeds
 from medtasks.model import Context, Model
 from medtasks.predictor import Predictor, stacked
 from medtasks.preparing import Prepared
@@ -61,7 +61,7 @@ def fit(prepared: Prepared, train: Dataset, valid: Dataset, context: Context, *,
     if kept is not None and kept.is_dir():
         model = _read(prepared, kept, context)
     else:
-        with calling(f"the model {prepared.model_id}", prepared.model):
+        with calling(f"the model {prepared.model_id}", prepared.model), own_seeds():
             model = prepared.model(prepared.config)
             model.fit(train, valid, context=context)
         if kept is not None:

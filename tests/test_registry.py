@@ -63,7 +63,8 @@ def test_a_plugin_that_does_not_load_says_why(plugins: Any, code: str, reason: s
 
 def test_what_a_plugin_prints_on_import_stays_off_stdout(plugins: Any, capfd: pytest.CaptureFixture[str]) -> None:
     plugins.model("acme-loud", "import os; print('buy acme'); os.write(1, b'and more'); It = 3")
-    assert registry.find("model", "diagnosis.acme-loud").load() == 3
+    with guarding.results_on_stdout():
+        assert registry.find("model", "diagnosis.acme-loud").load() == 3
     said = capfd.readouterr()
     assert said.out == ""
     assert "buy acme" in said.err

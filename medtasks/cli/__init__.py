@@ -44,9 +44,11 @@ def execute(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     from medtasks.cli.app import Stopped, UsageFault, app
+    from medtasks.guarding import results_on_stdout
 
     try:
-        code = app(args=arguments or ["--help"], prog_name="medtasks", standalone_mode=False, obj=debug)
+        with results_on_stdout():
+            code = app(args=arguments or ["--help"], prog_name="medtasks", standalone_mode=False, obj=debug)
         sys.stdout.flush()
     except MedtasksError as error:
         return _tell(error.message, error.hint, error.exit_code, debug)

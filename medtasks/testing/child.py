@@ -9,7 +9,7 @@ import numpy as np
 
 from medtasks import registry
 from medtasks.errors import MedtasksError
-from medtasks.guarding import aside
+from medtasks.guarding import aside, results_on_stdout
 from medtasks.model import Context, configure, model_class
 from medtasks.saving import read_model
 from medtasks.testing.bench import SEED, TRAIN, VALID, Bench, part, toy_data
@@ -23,7 +23,7 @@ def answer(order: str) -> None:
     name, place, context = content["model"], Path(content["folder"]), Context(SEED, content["device"])
     kind = model_class(name)
     config, toy = configure(kind, content["config"], name), toy_data(registry.find("model", name).task, kind.accepts)
-    with aside():
+    with results_on_stdout(), aside():
         if content["fit"]:
             model = kind(config)
             model.fit(part(toy, 0, TRAIN), part(toy, TRAIN, TRAIN + VALID), context=context)
