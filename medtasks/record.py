@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from medtasks import bundle, card, document, registry, repeated
@@ -158,18 +159,16 @@ def versions(model_id: str) -> dict[str, str]:
 
 def answers_table(data: Dataset, answers: pd.DataFrame) -> pd.DataFrame:
     """Return the answers with the id and the true target of each case beside them; of a bound, its sign too."""
-    table = answers.copy()
-    table.insert(0, "id", data.cases.ids)
+    front: dict[str, npt.ArrayLike] = {"id": np.array(data.cases.ids, dtype=object)}
     if data.classes:
-        table.insert(1, "target", np.array(data.classes, dtype=object)[data.targets])
-        return table
-    for i, (name, column) in enumerate(zip(data.names, data.targets.reshape(len(table), -1).T, strict=True)):
-        table.insert(1 + i, f"target_{name}", column)
-    for name, signs in zip(data.names, data.bounds.reshape(len(table), -1).T, strict=True):
-        if signs.any():
-            place = list(table.columns).index(f"target_{name}")
-            table.insert(place, f"bound_{name}", np.array(["", ">", "<"], dtype=object)[signs])
-    return table
+        front["target"] = np.array(data.classes, dtype=object)[data.targets]
+    else:
+        targets, bounds = (values.reshape(len(data), -1).T for values in (data.targets, data.bounds))
+        for name, values, signs in zip(data.names, targets, bounds, strict=True):
+            if signs.any():
+                front[f"bound_{name}"] = np.array(["", ">", "<"], dtype=object)[signs]
+            front[f"target_{name}"] = values
+    return pd.concat([pd.DataFrame(front, index=answers.index), answers], axis=1)
 
 
 def _repeatable(settings: Settings) -> Settings:

@@ -75,7 +75,7 @@ def label_medicines(
     rows
         Rows of the kind ``medicine``.
     level
-        ``name`` (as in the source; the code where there is none) or ``ingredient``. Not used with a mapping.
+        ``name`` (as in the source) or ``ingredient``; the code where there is no name. Not used with a mapping.
     mapping
         Tables of two columns (`read_mapping`), each leading on from the one before: NDC to RxNorm, RxNorm to ATC.
     atc_level
@@ -90,8 +90,8 @@ def label_medicines(
     code = things["code"].astype("string")
     name = things["name"].astype("string").fillna(code.str.replace("/", " ", n=1))
     label = _mapped(code, name, mapping) if mapping else name
-    if not mapping and level == "ingredient":
-        label = name.map(ingredient).astype("string")
+    if not mapping and level == "ingredient":  # a code has no salts and strengths to be left out
+        label = name.map(ingredient).astype("string").where(things["name"].notna(), name)
     if atc_level is not None:
         label = label.str[: ATC_LENGTHS[atc_level]]
     labels = rows[["code", "name"]].astype(object).merge(things.assign(label=label.astype(object)), how="left")["label"]
@@ -99,6 +99,11 @@ def label_medicines(
     notes = []
     if (lost := int(labels.isna().sum())) and len(rows):
         notes.append(f"{lost} of {len(rows)} orders ({lost / len(rows):.0%}) have a medicine that the mapping lacks")
+    if not mapping and (nameless := int(rows["name"].isna().sum())):
+        notes.append(
+            f"{nameless} of {len(rows)} orders ({nameless / len(rows):.0%}) name no medicine: the code stands for it "
+            "(a table of names may be missing)"
+        )
     return labels, notes
 
 

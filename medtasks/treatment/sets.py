@@ -38,7 +38,10 @@ class Set(Question):
         if len(dataset) < LEAST:
             raise DataError(f"{len(dataset)} visits are too few; at least {LEAST} are needed", hint="add visits")
         if len(dataset.names) < 2:
-            raise DataError("there are fewer than two medicines to choose from", hint="lower --least, or add visits")
+            raise DataError(
+                "there are fewer than two medicines to choose from",
+                hint="lower --least, add visits, or see what --called and --mapping call alike",
+            )
         if not dataset.targets.any():
             raise DataError("nobody received any of the medicines", hint="check the medicines' names and times")
 

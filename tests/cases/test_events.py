@@ -13,7 +13,7 @@ import pytest
 from medtasks.cases import Records
 from medtasks.cases.event_tables import UNNAMED
 from medtasks.cases.events import Events, is_event_folder, read_events
-from medtasks.cases.medicines import ingredient, read_mapping
+from medtasks.cases.medicines import ingredient, label_medicines, read_mapping
 from medtasks.cases.records import infer_fields
 from medtasks.cases.visits import Visits, visits_table
 from medtasks.errors import DataError, UsageError
@@ -518,6 +518,13 @@ def test_medicines_can_be_mapped(mimic: Path, tmp_path: Path) -> None:
 )
 def test_ingredients(name: str, says: str) -> None:
     assert ingredient(name) == says
+
+
+def test_medicines_without_a_name_keep_their_codes_apart() -> None:
+    orders = pd.DataFrame({"code": ["OMOP/1", "OMOP/2", "NDC/00093"], "name": [None, None, "timolol maleate 0.25%"]})
+    labels, notes = label_medicines(orders, "ingredient")
+    assert labels.tolist() == ["OMOP 1", "OMOP 2", "timolol"]
+    assert any(note.startswith("2 of 3 orders (67%) name no medicine") for note in notes)
 
 
 def test_rare_codes_and_medicines_are_left_out_with_a_note() -> None:
