@@ -40,7 +40,7 @@ class Set(Question):
         if len(dataset.names) < 2:
             raise DataError(
                 "there are fewer than two medicines to choose from",
-                hint="lower --least, add visits, or see what --called and --mapping call alike",
+                hint="lower --least, add visits, or call medicines otherwise (--called, --medicines)",
             )
         if not dataset.targets.any():
             raise DataError("nobody received any of the medicines", hint="check the medicines' names and times")
