@@ -28,6 +28,7 @@ from medtasks.activity.options import ActivityOptions
 from medtasks.activity.splitting import read_times
 from medtasks.cases import Molecules, Source
 from medtasks.cases.columns import cohorts_in
+from medtasks.cases.cxsmiles import split_extension
 from medtasks.cases.molecule_files import name_column, structure_column
 from medtasks.cases.molecules import names_of, parts_of, read_structures
 from medtasks.cases.tables import column_names, row_errors, spare_cut, suggest_column
@@ -235,7 +236,7 @@ def _written(structures: pd.Series, cases: Molecules) -> npt.NDArray[np.float64]
     """
     found = []
     for row, value in enumerate(structures):
-        text = value if isinstance(value, str) else ""
+        text = split_extension(value)[0] if isinstance(value, str) else ""
         charges = len(_CHARGED.findall(text))
         if charges:  # only then is the molecule looked at, which takes longer than its text
             charges -= sum(atom.GetFormalCharge() != 0 for atom in cases.mol(row).GetAtoms())
