@@ -123,9 +123,11 @@ class Dataset:
         )
 
     def digest(self) -> str:
-        """Return one SHA-256 (hex) of the cases, their order and their targets."""
+        """Return one SHA-256 (hex) of the cases, their order and their targets, with which of these are bounds."""
         whole = hashlib.sha256(self.cases.digest().encode())
         whole.update(np.ascontiguousarray(self.targets).tobytes())
+        if "censoring" in self.extra:
+            whole.update(np.ascontiguousarray(self.bounds).tobytes())
         whole.update(repr((self.names, self.classes)).encode())
         return whole.hexdigest()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +26,16 @@ WEIGHTS = {"ug/mL": 3, "mg/L": 3}
 CONTRADICTION = 1.0
 """Replicates further apart than this contradict each other: a factor of ten in a pIC50, twice the standard deviation
 between laboratories (Kramer et al. 2012, doi:10.1021/jm300131x, found 0.54)."""
-_QUALIFIED = re.compile(r"\s*(<=|>=|<|>|=|~|≤|≥)?\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+SIGNS = {
+    **dict.fromkeys(["<", "<=", "=<", "<<", "≤", "≦", "⩽", "≪"], -1),
+    **dict.fromkeys([">", ">=", "=>", ">>", "≥", "≧", "⩾", "≫"], 1),
+    **dict.fromkeys(["=", "==", "~", "≈", "≃", "≅", "\N{TILDE OPERATOR}"], 0),
+}
+"""What the relations of measurements are written as, and whether the true value is at most (-1) or at least (1) it."""
+_SIGN = "|".join(sorted(map(re.escape, SIGNS), key=len, reverse=True))
+_QUALIFIED = re.compile(rf"\s*({_SIGN})?\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_SIGNED = re.compile(rf"\s*({_SIGN})")
+_QUOTES = " \t'\"`"
 _LOGARITHM = re.compile(
     r"(?<![a-z])(?:p[ _-]?(?:[a-z]{2}50|k[a-z]?|mic|chembl|activity|affinity|potency)"
     r"|(?:neg)?log(?:10)?(?:[a-z]{2}50|k[a-z])?)(?![a-z])",
@@ -32,7 +43,7 @@ _LOGARITHM = re.compile(
 )
 LOGARITHMS = (2.0, 12.0)
 """Where the negative logarithms of measured affinities lie, from 10 mM to 1 pM."""
-_SIGNS = {"<": -1, "<=": -1, "≤": -1, ">": 1, ">=": 1, "≥": 1}
+_SPELT = {"molar": "M", "millimolar": "mM", "micromolar": "uM", "nanomolar": "nM", "picomolar": "pM"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,7 @@ def read_column(column: pd.Series) -> Measured:
         text = str(one)
         word = text.strip().lower()
         if (match := _QUALIFIED.fullmatch(text)) is not None and np.isfinite(float(match[2])):
-            values[i], censoring[i] = float(match[2]), _SIGNS.get(match[1] or "", 0)
+            values[i], censoring[i] = float(match[2]), SIGNS.get(match[1] or "", 0)
         elif word in ACTIVE or word in INACTIVE:
             values[i] = float(word in ACTIVE)
         else:
@@ -90,6 +101,67 @@ def _why(text: str) -> str:
     if re.fullmatch(AMOUNT, text.strip()):
         return "has a unit behind its number; one in all rows is named by --unit, and left out of the cells"
     return "is no measurement"
+
+
+def plain_texts(column: pd.Series) -> list[str]:
+    """Return what stands in the cells of a column without blanks and quotation marks around; "" where it is missing.
+
+    >>> plain_texts(pd.Series(["'>'", " µM", None, "NA"]))
+    ['>', 'μM', '', '']
+    """
+    text = column.astype("string").fillna("").map(lambda one: unicodedata.normalize("NFKC", one).strip(_QUOTES))
+    return [str(one) for one in text.mask(is_missing(text), "")]
+
+
+def with_relation(measured: Measured, written: pd.Series, relation: pd.Series) -> Measured:
+    """Make bounds of the values beside whose cell another column has ``>`` or ``<``.
+
+    Parameters
+    ----------
+    measured, written
+        What was read from the column of values, and that column.
+    relation
+        The column of signs; a value beside one that is none, or that contradicts its own, cannot be used.
+
+    >>> found = with_relation(read_column(column := pd.Series(["10", ">5"])), column, pd.Series([">", "<"]))
+    >>> found.censoring.tolist(), found.errors[1]
+    ([1, 0], "has another sign than its relation (column '')")
+    """
+    known = np.isfinite(measured.values)
+    values, censoring, errors = measured.values.copy(), measured.censoring.copy(), list(measured.errors)
+    named = f"(column {relation.name or ''!r})"
+    own = written.astype("string").str.match(_SIGNED).fillna(False).to_numpy(dtype=bool)
+    for i, text in enumerate(plain_texts(relation)):
+        if not known[i] or not text:
+            continue
+        sign = SIGNS.get(text)
+        if sign is None:
+            errors[i] = f"has a relation that is none of <, <=, =, ~, >=, > {named}"
+        elif own[i] and sign != censoring[i]:
+            errors[i] = f"has another sign than its relation {named}"
+        else:
+            censoring[i] = sign
+            continue
+        values[i], censoring[i] = np.nan, 0
+    return Measured(values, censoring, tuple(errors))
+
+
+def unit_of(text: str) -> str | None:
+    """Return the unit of concentration that a text means, a key of `POWERS` or `WEIGHTS`; None where it is none.
+
+    >>> [unit_of(text) for text in ("nm", "µM", "umol/L", "MICROMOLAR", "ug.mL-1", "mm", "%")]
+    ['nM', 'uM', 'uM', 'uM', 'ug/mL', None, None]
+    """
+    spelt = re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).replace("μ", "u").replace("mcg", "ug")
+    spelt = re.sub(r"[.·*]?([mM]?[lL])\^?-1$", r"/\1", spelt)
+    spelt = re.sub(r"mol(e|es)?/[lL]$", "M", spelt)
+    known = [*POWERS, *WEIGHTS]
+    if spelt in known:
+        return spelt
+    if spelt.lower() in _SPELT:
+        return _SPELT[spelt.lower()]
+    found = {unit.lower(): unit for unit in known}.get(spelt.lower())
+    return None if found in ("M", "mM") else found  # m and M differ by their case alone
 
 
 def is_binary(measured: Measured) -> bool:
@@ -115,13 +187,13 @@ def looks_logarithmic(measured: Measured) -> bool:
     return bool(len(known) and (known >= LOGARITHMS[0]).all() and (known <= LOGARITHMS[1]).all())
 
 
-def to_p(measured: Measured, unit: str, weights: Values) -> Measured:
+def to_p(measured: Measured, units: str | Sequence[str], weights: Values) -> Measured:
     """Turn concentrations into -log10 of mol/L; a bound changes its side with the sign.
 
     Parameters
     ----------
-    unit
-        A key of `POWERS` or `WEIGHTS`.
+    units
+        A key of `POWERS` or `WEIGHTS`, or one for each value.
     weights
         (n,) molecular weights in g/mol, for units of mass.
 
@@ -136,11 +208,13 @@ def to_p(measured: Measured, unit: str, weights: Values) -> Measured:
         error or ("is a concentration that is not above 0" if bad else None)
         for error, bad in zip(measured.errors, known & ~positive, strict=True)
     )
+    each = np.full(len(known), units) if isinstance(units, str) else np.asarray(units)
     values = np.full(len(known), np.nan)
-    power = POWERS[unit] if unit in POWERS else WEIGHTS[unit]
-    values[positive] = power - np.log10(measured.values[positive])
-    if unit in WEIGHTS:
-        values[positive] += np.log10(weights[positive])
+    for unit in np.unique(each[positive]):
+        rows = positive & (each == unit)
+        values[rows] = {**POWERS, **WEIGHTS}[unit] - np.log10(measured.values[rows])
+        if unit in WEIGHTS:
+            values[rows] += np.log10(weights[rows])
     return Measured(values, np.where(positive, -measured.censoring, 0).astype(np.int8), errors)
 
 

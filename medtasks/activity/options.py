@@ -6,12 +6,13 @@ from typing import Literal
 
 import pydantic
 
+from medtasks.activity.measurements import POWERS, WEIGHTS, unit_of
 from medtasks.cases.structures import Standard
 from medtasks.evaluation.calibrators import Method
 from medtasks.model import Config, Names
 from medtasks.task import Rule
 
-UNITS = ("M", "mM", "uM", "nM", "pM", "ug/mL", "mg/L")
+UNITS = (*POWERS, *WEIGHTS)
 """Units of concentration that ``--unit`` knows."""
 
 
@@ -39,6 +40,12 @@ class ActivityOptions(Config):
     unit: str | None = None
     """The unit of concentrations, to be turned into pIC50 and the like (-log10 of mol/L): `M`, `mM`, `uM`, `nM`, `pM`,
     `ug/mL` or `mg/L`."""
+    unit_column: str | None = None
+    """The column with the unit of each row (`Standard Units` beside `Standard Value` and the like, where not said);
+    `none` reads none."""
+    relation: str | None = None
+    """The column with the relation of each value, as `>` or `<=` (`Standard Relation` beside `Standard Value`,
+    `IC50 Qualifier` beside `IC50` and the like, where not said); `none` reads none."""
     level: float = pydantic.Field(default=0.9, gt=0.5, lt=1)
     """The share of new cases whose prediction sets and intervals are to hold the truth."""
     within: str | None = None
@@ -69,14 +76,10 @@ class ActivityOptions(Config):
     @pydantic.field_validator("unit")
     @classmethod
     def _known_unit(cls, value: str | None) -> str | None:
-        plain = {unit.lower().replace("µ", "u"): unit for unit in UNITS}
         if value is None:
             return None
-        if value in UNITS:
-            return value
-        spelt = value.replace("µ", "u").replace("μ", "u")
-        found = plain.get(spelt.lower())
-        if found is None or found in ("M", "mM"):  # m and M differ by their case alone
+        found = unit_of(value)
+        if found is None:
             raise ValueError(f"must be one of {', '.join(UNITS)}")
         return found
 

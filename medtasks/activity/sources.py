@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from medtasks.activity.companions import read_relation, read_types, read_units
 from medtasks.activity.measurements import (
     CONTRADICTION,
     LOGARITHMS,
-    POWERS,
+    WEIGHTS,
     Measured,
     is_binary,
     is_logarithm,
@@ -28,6 +29,7 @@ from medtasks.activity.options import ActivityOptions
 from medtasks.activity.splitting import read_times
 from medtasks.cases import Molecules, Source
 from medtasks.cases.columns import cohorts_in
+from medtasks.cases.cxsmiles import split_extension
 from medtasks.cases.molecule_files import name_column, structure_column
 from medtasks.cases.molecules import names_of, parts_of, read_structures
 from medtasks.cases.tables import column_names, row_errors, spare_cut, suggest_column
@@ -75,7 +77,8 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
         cohorts_in(table.head(0), options.within, where)  # told before structures are read, which takes long
     structures = _read_structures(table[columns.smiles], options, context)
     found = [cut or structure for cut, structure in zip(row_errors(table), structures, strict=True)]
-    measured, notes = _measure(table, columns, options, found, where)
+    read_here = _measure(table, columns, options, found, where)
+    measured, notes = read_here.targets, read_here.notes
     values = np.column_stack([one.values for one in measured.values()])
     reasons, remarks = _faults(found, measured, np.asarray(np.isfinite(values).any(axis=1)))
     if remarks:
@@ -93,6 +96,8 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     extra: dict[str, npt.NDArray[Any]] = {"censoring": censoring[rows]} if censoring.any() else {}
     if columns.time:
         extra["time"] = read_times(table[columns.time].iloc[rows], where)
+    if read_here.types is not None:
+        extra["type"] = read_here.types[rows]
     whole = spare_cut(table, {columns.split: "train"})
     cases = Molecules([ids[i] for i in rows], [found[i] for i in rows], options.standard, cohorts)
     extra["written"] = _written(table[columns.smiles].iloc[rows], cases)
@@ -143,6 +148,9 @@ def join_replicates(dataset: Dataset) -> Dataset:
     extra, named = {**joined.extra, "censoring": bounds}, dataset.groups
     if "time" in extra:
         extra["time"] = np.array([dataset.extra["time"][rows].max() for rows in groups])
+    if "type" in extra:
+        each = [sorted(set(dataset.extra["type"][rows])) for rows in groups]
+        extra["type"] = np.array([" and ".join(filter(None, names)) for names in each], dtype=object)
     joined = replace(
         joined,
         targets=targets,
@@ -235,7 +243,7 @@ def _written(structures: pd.Series, cases: Molecules) -> npt.NDArray[np.float64]
     """
     found = []
     for row, value in enumerate(structures):
-        text = value if isinstance(value, str) else ""
+        text = split_extension(value)[0] if isinstance(value, str) else ""
         charges = len(_CHARGED.findall(text))
         if charges:  # only then is the molecule looked at, which takes longer than its text
             charges -= sum(atom.GetFormalCharge() != 0 for atom in cases.mol(row).GetAtoms())
@@ -243,18 +251,22 @@ def _written(structures: pd.Series, cases: Molecules) -> npt.NDArray[np.float64]
     return np.array(found, dtype=np.float64)
 
 
+@dataclass(frozen=True)
+class _Measurements:
+    """The measurements of each target by its name, what a reader should know, and (n,) what each row's are."""
+
+    targets: dict[str, Measured]
+    notes: list[str]
+    types: npt.NDArray[Any] | None
+
+
 def _measure(
     table: pd.DataFrame, columns: _Columns, options: ActivityOptions, found: Sequence[bytes | str], where: str
-) -> tuple[dict[str, Measured], list[str]]:
-    """Return the measurements of each target by its name, and what a reader should know of them."""
-    weights = np.full(len(table), np.nan)
-    if options.unit is not None and options.unit not in POWERS:
-        from rdkit import Chem
-        from rdkit.Chem.Descriptors import MolWt
-
-        weights = np.array([MolWt(Chem.Mol(item)) if isinstance(item, bytes) else 1.0 for item in found])
+) -> _Measurements:
+    usable = np.array([isinstance(item, bytes) for item in found], dtype=bool)
     measured: dict[str, Measured] = {}
-    notes = []
+    notes: list[str] = []
+    types = None
     for name in columns.targets:
         if options.unit is not None and is_logarithm(name):
             raise UsageError(
@@ -268,16 +280,34 @@ def _measure(
                 f"the column {name!r} of {where} holds no measurement{why}",
                 hint="numbers are expected, also as >10 or <5, or words such as active and inactive",
             )
+        one, of_relation = read_relation(table, name, one, options, usable, where)
+        one, units, of_units = read_units(table, name, one, options, usable, where)
+        kinds, of_types = read_types(table, name, np.isfinite(one.values) & usable)
+        notes += [*of_relation, *of_units, *of_types]
+        types = kinds if types is None else types
         if options.unit is not None:
-            if options.unit == "nM" and looks_logarithmic(one):
+            if set(units) == {"nM"} and looks_logarithmic(one):
                 notes.append(
                     f"All values of {name} lie between {LOGARITHMS[0]:g} and {LOGARITHMS[1]:g}, as negative logarithms "
                     "do: make sure that they are nM."
                 )
-            measured[f"p{name}"] = to_p(one, options.unit, weights)
+            measured[f"p{name}"] = to_p(one, units, _weights(found, units))
         else:
             measured[name] = one
-    return measured, notes
+    return _Measurements(measured, notes, types)
+
+
+def _weights(found: Sequence[bytes | str], units: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Return (n,) molecular weights in g/mol of those whose unit is one of mass."""
+    from rdkit import Chem
+    from rdkit.Chem.Descriptors import MolWt
+
+    return np.array(
+        [
+            MolWt(Chem.Mol(item)) if unit in WEIGHTS and isinstance(item, bytes) else 1.0
+            for item, unit in zip(found, units, strict=True)
+        ]
+    )
 
 
 def _faults(

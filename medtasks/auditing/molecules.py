@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 
+from medtasks.activity.companions import told_types
 from medtasks.activity.measurements import merge
 from medtasks.activity.similarity import nearest
 from medtasks.auditing.findings import Amount, Finding, Subject
@@ -106,6 +109,20 @@ def conflicts(subject: Subject, sets: Sets) -> list[Finding]:
             names,
         )
     ]
+
+
+def types(subject: Subject) -> list[Finding]:
+    """Tell of measurements of several types (IC50, inhibition) that are learnt as if they were one."""
+    named = subject.dataset.extra.get("type")
+    counts = Counter(str(text) for text in named if text) if named is not None else Counter[str]()
+    if len(counts) < 2:
+        return []
+    title = f"The measurements are of several types: {told_types(counts)}"
+    advice = (
+        "keep the rows of one in the table if they do not mean the same, or calibrate within each: --within with the "
+        "column of types"
+    )
+    return [Finding("warning", "values", title, advice)]
 
 
 def twins(subject: Subject, molecules: Molecules) -> list[Finding]:

@@ -118,6 +118,7 @@ def _molecules(subject: Subject, cases: Molecules) -> Iterator[Finding]:
     same = equal(cases.digests())
     yield from copies(subject, same, "molecule")
     yield from molecules.conflicts(subject, same)
+    yield from molecules.types(subject)
     yield from molecules.twins(subject, cases)
     yield from molecules.cliffs(subject)
     yield from molecules.measurements(subject)

@@ -12,7 +12,8 @@ from typing import IO, Any
 
 import pandas as pd
 
-from medtasks.cases.structures import Mol, block_fault, quiet
+from medtasks.cases.cxsmiles import EXTENSION
+from medtasks.cases.structures import Mol, block_fault, can_be_smiles, quiet
 from medtasks.cases.tables import column_names, is_table, iterate_table, suffix_of
 from medtasks.errors import DataError
 
@@ -23,9 +24,14 @@ NAMES = ("id", NAME)
 """Names (lower case) by which a column that names molecules is known."""
 USUAL = ("smiles", "canonical_smiles", "isomeric_smiles", "smi", "structure", "mol", "romol")
 """Names (lower case) by which a column of structures is known, the likeliest first."""
-_SMI, _SDF = (".smi", ".smiles", ".ism"), (".sdf", ".sd")
-_EXTENSION = re.compile(r"\|[^|]*\|(?=\s|$)")
-"""What CXSMILES write between a structure and its name."""
+_SMI, _SDF = (".smi", ".smiles", ".ism", ".cxsmiles", ".cxsmi"), (".sdf", ".sd")
+LOOKED_AT = 100
+"""Lines by which it is told whether a file of SMILES has the names first."""
+SURE = 0.9
+"""Share of the second fields that must be able to be SMILES for the first ones to be names."""
+LEAST_SWAPPED = 2
+"""Fewer lines tell nothing: a broken SMILES can stand before a name such as CO."""
+_SPACE = re.compile(r" *\t| +")
 _PROPERTY = re.compile(r"^>.*<.*>", re.MULTILINE)
 _NO_ATOMS = "\n\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n"
 """A molecule without atoms, to read by RDKit the properties that stand behind one that it refuses."""
@@ -61,7 +67,7 @@ def iterate_molecules(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     else:
         raise DataError(
             f"{path} is none of the formats that molecules are read from",
-            hint="give a CSV, TSV, Parquet, SMI or SDF file",
+            hint="give a CSV, TSV, Parquet, SMI, CXSMILES or SDF file",
         )
 
 
@@ -96,18 +102,38 @@ def _from_records(records: Iterator[dict[str, Any]], rows: int, path: Path) -> I
 
 
 def _smiles_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Read ``SMILES name`` lines; a first line that says so is a header, an empty line a row without a structure."""
+    """Read ``SMILES name`` lines; a first line that says so is a header, an empty line a row without a structure.
+
+    Of fields that tabs part, the first behind the SMILES is the name. Files with the name first, as PubChem's
+    CID-SMILES, are read too, where the header says so or no first field can be a SMILES.
+    """
     with _open(path) as file:
-        for number, line in enumerate(file):
-            smiles, _, name = line.strip().replace("\t", " ", 1).partition(" ")
-            if number == 0 and smiles.lower() in USUAL:
-                continue
-            yield {STRUCTURE: smiles, NAME: _unextended(name.strip()) or None}
+        head = [_fields(line) for line in itertools.islice(file, LOOKED_AT)]
+        first, second = (text.lower() for text in head[0][:2]) if head else ("", "")
+        named = second in USUAL and first not in USUAL and not can_be_smiles(head[0][0])
+        swapped = named or (first not in USUAL and _name_first(head))
+        head = head[1:] if named or first in USUAL else head
+        for smiles, name, extension in itertools.chain(head, map(_fields, file)):
+            structure, label = (name, smiles) if swapped else (smiles, name)
+            yield {STRUCTURE: f"{structure} {extension}".strip(), NAME: label or None}
 
 
-def _unextended(name: str) -> str:
-    found = _EXTENSION.match(name)
-    return name[found.end() :].strip() if found else name
+def _fields(line: str) -> tuple[str, str, str]:
+    """Return the first field of a line, the one behind it, and the extension of CXSMILES between them."""
+    first, *behind = _SPACE.split(line.rstrip().lstrip(" "), maxsplit=1)
+    rest = behind[0] if behind else ""
+    found = EXTENSION.match(rest)
+    if found:
+        rest = _SPACE.sub("", rest[found.end() :], count=1)
+    return first, rest.partition("\t")[0].strip(), found[0] if found else ""
+
+
+def _name_first(lines: Collection[tuple[str, str, str]]) -> bool:
+    """Say whether a name stands before the SMILES: of some lines no first field can be one, and nearly each second."""
+    full = [(first, second) for first, second, _ in lines if first]
+    if len(full) < LEAST_SWAPPED or any(can_be_smiles(first) for first, _ in full):
+        return False
+    return sum(bool(second) and can_be_smiles(second) for _, second in full) >= SURE * len(full)
 
 
 def _sd_records(path: Path) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from medtasks.cases.cxsmiles import needed, split_extension
+
 Mol = Any
 """An RDKit molecule; RDKit has no complete types."""
 
@@ -47,6 +49,8 @@ _COUNTER_IONS = frozenset(
 )
 """Counter-ions of medicines that can be as large as what they are a salt of (Paulekuhn et al. 2007,
 doi:10.1021/jm701032y, and those of laboratories), neutral and without stereochemistry."""
+_PLACES = re.compile(r"([ct^])\d?:([\d,]+)")
+"""The atoms or bonds that a feature of an extension is about."""
 _ATOM = re.compile(r"\[[^\[\]]*\]|Br|Cl|[BCNOSPFIbcnosp*]")
 
 
@@ -89,11 +93,13 @@ class Standard:
 def read_smiles(text: str, standard: Standard) -> Mol:
     """Read one SMILES and bring it to its standard form; map numbers of atoms are no part of the molecule.
 
+    Of an extension behind it (CXSMILES), cis and trans bonds and radicals are read, and the rest is left out.
+
     Raises
     ------
     StructureError
         If the text is no SMILES (RDKit alone would take ``""``, ``"CC OC"`` or ``"CC\\nOC"`` for a molecule), the
-        molecule is impossible or empty, or a limit is exceeded.
+        molecule is impossible or empty, an extension leaves it open, or a limit is exceeded.
 
     Examples
     --------
@@ -104,15 +110,35 @@ def read_smiles(text: str, standard: Standard) -> Mol:
     ...
     medtasks.cases.structures.StructureError: the SMILES holds white space
     """
+    text, extension = split_extension(text)
     if ":" in text:  # also an aromatic bond; before RDKit reads it, which takes mapped atoms for different ones
         text = _MAP.sub("", text)
     check_text(text, standard)
-    chem = _chem()
-    mol = chem.MolFromSmiles(text)
+    mol = _chem().MolFromSmiles(text)
     if mol is None:
         raise StructureError(_fault(text))
     _check_size(mol, standard)
-    return standardise(mol, standard, clean=is_clean(text, mol)) if standard.standardise else mol
+    extended = _extended(text, extension)
+    mol, clean = (mol, is_clean(text, mol)) if extended is None else (extended, False)
+    return standardise(mol, standard, clean=clean) if standard.standardise else mol
+
+
+def _extended(text: str, extension: str) -> Mol | None:
+    """Return the molecule of a SMILES and its extension, None where it is that of the SMILES alone."""
+    try:
+        part = needed(extension)
+    except ValueError as error:
+        raise StructureError(str(error)) from None
+    if not part:
+        return None
+    how = _chem().SmilesParserParams()
+    how.allowCXSMILES = how.strictCXSMILES = True
+    mol = _chem().MolFromSmiles(f"{text} {part}", how)
+    # RDKit passes over places that there are not
+    places = [(key, int(place)) for key, all_ in _PLACES.findall(part) for place in re.findall(r"\d+", all_)]
+    if mol is None or any(place >= (mol.GetNumAtoms() if key == "^" else mol.GetNumBonds()) for key, place in places):
+        raise StructureError("the CXSMILES extension does not fit the SMILES")
+    return mol
 
 
 def read_mol(mol: Mol, standard: Standard) -> Mol:
@@ -146,6 +172,20 @@ def check_text(text: str, standard: Standard) -> None:
         raise StructureError("the SMILES holds characters that are not printable ASCII")
     if len(text) > standard.max_atoms and len(_ATOM.findall(text)) > 4 * standard.max_atoms:
         raise StructureError(f"the molecule has more than {standard.max_atoms} heavy atoms")  # with salts, hydrogens
+
+
+def can_be_smiles(text: str) -> bool:
+    """Say whether a text of ordinary length follows the grammar of SMILES, whatever its chemistry.
+
+    >>> can_be_smiles("c1ccccc1"), can_be_smiles("ZINC0")
+    (True, False)
+    """
+    try:
+        check_text(text, Standard())
+    except StructureError:
+        return False
+    with quiet():
+        return _chem().MolFromSmiles(text, sanitize=False) is not None
 
 
 def is_clean(text: str, mol: Mol) -> bool:

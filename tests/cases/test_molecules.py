@@ -20,8 +20,8 @@ ROWS = ["CCO", "", "c1ccccc1", "CC OC", "C1CC", "CC(=O)O", "CCN"]
 BAD = (1, 3, 4)
 
 
-def readings(source: Any, **options: Any) -> list[Any]:
-    return list(Molecules.read(source, {**SCHEMA, **options}, chunk=3))
+def readings(source: Any, chunk: int = 3, **options: Any) -> list[Any]:
+    return list(Molecules.read(source, {**SCHEMA, **options}, chunk=chunk))
 
 
 def check(found: list[Any], ids: list[str] | None = None) -> None:
@@ -116,6 +116,58 @@ def test_a_cxsmiles_extension_is_no_name(tmp_path: Path) -> None:
     path.write_text("CCO |$;;_R1$| ethanol\nCCN\t|^1:0|\tamine x\nCCC |c:1|\nCCF |no extension\n")
     (table,) = parts_of(path)
     assert table["name"].tolist() == ["ethanol", "amine x", None, "|no extension"]
+
+
+def test_of_fields_behind_tabs_the_first_is_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "library.cxsmiles"
+    path.write_text("smiles\tid\tMW\nCC=CC |t:1|\tZ0 x\t56\nCCO\tZ1\t46\nCCN |&1:1|\t\t45\n\tZ3\t1\n")
+    (found,) = readings(path, 9)
+    assert found.ids == ("Z0 x", "Z1", "3", "Z3")
+    assert found.errors == (None, None, None, "the row has no structure")
+    assert found.cases is not None
+    assert found.cases.smiles() == ["C/C=C/C", "CCO", "CCN"]
+
+
+@pytest.mark.parametrize("header", ["", "CID\tSMILES\n"])
+def test_names_before_the_smiles_are_told(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "CID.smi"
+    path.write_text(f"{header}1\tCCO\n2\tc1ccccc1\nZINC3\tCCN\n")
+    (found,) = readings(path)
+    assert found.ids == ("1", "2", "ZINC3")
+    assert found.cases is not None
+    assert found.cases.smiles() == ["CCO", "c1ccccc1", "CCN"]
+
+
+@pytest.mark.parametrize("lines", ["C1CC CO\n", "C1CC CO\nCCN CN\n", "C1CC ethanol\nc1cc ether\n", "CCO mol\n"])
+def test_a_broken_smiles_is_no_name(tmp_path: Path, lines: str) -> None:
+    path = tmp_path / "m.smi"
+    path.write_text(lines)
+    (found,) = readings(path)
+    assert found.ids == tuple(line.split()[1] for line in lines.splitlines())
+
+
+def test_what_stands_behind_a_smiles_changes_no_molecule_in_silence() -> None:
+    """Cis and trans and radicals are read; coordinates, stereo groups and data are left out; the rest is refused."""
+    told = {
+        "CC=CC |c:1|": "C/C=C\\C",
+        "CCO |^1:0|": "[CH2]CO",
+        "CC[C@H](O)N |(1.5,0,;2,1,),&1:2,r,SgD:0,1:purity:9::::|": "CC[C@@H](N)O",
+        "CC* |$;;_R1$|": "leaves the molecule open",
+        "C*C |$;_AP1;$|": "leaves the molecule open",
+        "CCO |Sg:n:0,1:n:ht|": "leaves the molecule open",
+        "CO.C1=CC=CC=C1* |m:1:2.3|": "leaves the molecule open",
+        "CN |C:0.0|": "bonds of other kinds",
+        "CC=CC |c:x|": "bonds of other kinds",
+        "CC=CC |c:9|": "does not fit",
+        "CCO |^1:3|": "does not fit",
+        "CC |": "white space",
+    }
+    (found,) = readings(list(told), 99)
+    assert found.cases is not None
+    assert found.cases.smiles() == [wanted for wanted in told.values() if " " not in wanted]
+    for error, wanted in zip(found.errors, told.values(), strict=True):
+        assert (error is None) == (" " not in wanted)
+        assert error is None or wanted in error
 
 
 def test_rdkit_molecules_are_taken_as_they_are() -> None:
