@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     read_here = _measure(table, columns, options, found, where)
     measured, notes = read_here.targets, read_here.notes
     values = np.column_stack([one.values for one in measured.values()])
-    reasons, remarks = _faults(found, measured, np.asarray(np.isfinite(values).any(axis=1)))
+    reasons, remarks = _faults(found, columns.targets, measured.values(), np.asarray(np.isfinite(values).any(axis=1)))
     if remarks:
         notes.append(
             f"{plural(len(remarks), 'measurement')} cannot be read: missing, while their rows' other targets stay."
@@ -311,18 +311,19 @@ def _weights(found: Sequence[bytes | str], units: Sequence[str]) -> npt.NDArray[
 
 
 def _faults(
-    found: Sequence[bytes | str], measured: dict[str, Measured], known: npt.NDArray[np.bool_]
+    found: Sequence[bytes | str], names: Sequence[str], measured: Iterable[Measured], known: npt.NDArray[np.bool_]
 ) -> tuple[list[str | None], list[tuple[str, str]]]:
     """Return why each row cannot be used, or None, and remarks on rows of which some targets cannot be read.
 
     Parameters
     ----------
+    names : of the columns that were measured
     known : (n,) whether a row has any measurement
     """
     reasons: list[str | None] = []
-    remarks = []
+    remarks, read = [], list(zip(names, measured, strict=True))
     for row, structure in enumerate(found):
-        told = [f"column {name!r} {one.errors[row]}" for name, one in measured.items() if one.errors[row]]
+        told = [f"column {name!r} {one.errors[row]}" for name, one in read if one.errors[row]]
         if isinstance(structure, str):
             reasons.append(structure)
         elif not known[row]:

@@ -120,7 +120,8 @@ def test_each_row_is_converted_by_its_own_unit() -> None:
     assert data.targets[:, 0].tolist() == pytest.approx([7, 7, 5, 7])
     assert data.bounds[:, 0].tolist() == [0, 0, -1, 0]
     assert [row for row, _ in data.origin.invalid] == ["row 3", "row 6"]
-    assert all("no known concentration (column 'Standard Units')" in reason for _, reason in data.origin.invalid)
+    why = "column 'Standard Value' is in a unit that is no known concentration (column 'Standard Units')"
+    assert {reason for _, reason in data.origin.invalid} == {why}
     first, second = data.origin.notes
     assert "2 in uM, 1 in nM" in first
     assert "taken for nM" in second
