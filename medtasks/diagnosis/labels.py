@@ -66,6 +66,15 @@ def _negative(name: str, other: str) -> int:
     return max((i for i, names in enumerate(NEGATIVE, start=1) if re.fullmatch(names, words)), default=0)
 
 
+def names_negative(name: str) -> bool:
+    """Say whether a name is one of a negative class.
+
+    >>> names_negative("No_Finding"), names_negative("fold1")
+    (True, False)
+    """
+    return _negative(name, "") > 0
+
+
 def relabel(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
     """Apply the options ``classes`` (names) and ``positive`` (two classes made of several).
 
@@ -168,7 +177,7 @@ def check_classes(dataset: Dataset) -> None:
     if len(dataset.classes) == 1:
         raise DataError(
             f"{dataset.origin.source} has one class only ({dataset.classes[0]!r})",
-            hint="a diagnosis needs cases of at least two classes",
+            hint="a diagnosis needs cases of at least two classes" + _deeper(dataset),
         )
     unit = "cases" if dataset.groups is None else "patients"
     units = dataset.cases.ids if dataset.groups is None else dataset.groups
@@ -186,3 +195,12 @@ def check_classes(dataset: Dataset) -> None:
                 f"class {name!r} has no case in the training part of the data's own split",
                 hint="mend the split, or leave it out and let medtasks split",
             )
+
+
+def _deeper(dataset: Dataset) -> str:
+    """Say that the one folder may hold those of the classes, where it has several."""
+    if not Path(dataset.origin.source).is_dir():
+        return ""
+    parts = [str(name).split("/") for name in dataset.cases.ids]
+    below = {part[1] for part in parts if len(part) > 2 and part[0] == dataset.classes[0]}
+    return f"; if the folders in {dataset.classes[0]!r} are the classes, name that folder" if len(below) > 1 else ""

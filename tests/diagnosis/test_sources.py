@@ -16,8 +16,9 @@ from PIL import Image
 from medtasks.cases import Images, Records
 from medtasks.cases.image_files import WINDOWLESS
 from medtasks.dataset import Dataset
+from medtasks.diagnosis.image_sources import scaling_notes
 from medtasks.diagnosis.options import DiagnosisOptions
-from medtasks.diagnosis.sources import read, scaling_notes
+from medtasks.diagnosis.sources import read
 from medtasks.errors import DataError, MedtasksError, UsageError
 from medtasks.model import Context
 
