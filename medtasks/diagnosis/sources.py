@@ -16,7 +16,7 @@ from medtasks.cases.records import check_columns, fields_of, infer_fields, parse
 from medtasks.cases.tables import is_table, read_table, row_errors, spare_cut, suggest_column, why_missing
 from medtasks.dataset import Dataset, Origin
 from medtasks.diagnosis.image_sources import Columns, read_folder, read_manifest, scaling_notes
-from medtasks.diagnosis.labels import encode
+from medtasks.diagnosis.labels import NO_GROUP, encode
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.splits import read_split
@@ -103,14 +103,18 @@ def read_table_of_cases(
             f"{where} has no column 'target', 'label' or 'diagnosis'",
             hint="name the column that holds the class with --target; " + suggest_column("target", table),
         )
-    group = column(table, options.group, ("patient_id",), where)
+    images = options.path in table.columns and options.path != target
+    if images and options.group == NO_GROUP and NO_GROUP not in table.columns:
+        group = None
+    else:
+        group = column(table, options.group, ("patient_id",), where)
     split = column(table, options.split, ("split",), where)
     name = column(table, options.id, ("id",), where)
     for ignored in options.ignore:
         column(table, ignored, (), where)
     if options.path != DiagnosisOptions().path:  # the user named it, so it must be there
         column(table, options.path, (), where)
-    if options.path in table.columns and options.path not in (target, group):
+    if images and options.path != group:
         return read_manifest(table, options, root, where, context, (target, group, split, name))
     return _records(table, options, where, (target, group, split, name), schema)
 

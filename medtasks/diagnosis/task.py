@@ -72,8 +72,8 @@ class Diagnosis(Task):
         return sources.read(source, options, context, schema)
 
     def adapt(self, dataset: Dataset, options: Any) -> Dataset:
-        """Rename or join classes as the options say."""
-        return labels.with_notes(labels.relabel(dataset, options))
+        """Rename or join classes as the options say, and group images by the patients of DICOM headers."""
+        return labels.with_notes(labels.with_patients(labels.relabel(dataset, options), options))
 
     def check_options(self, options: Any, source: Source | Dataset, dataset: Dataset) -> None:
         """Refuse columns where there is no table, patterns where there are no paths, thresholds for many classes."""
