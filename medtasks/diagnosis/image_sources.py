@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pandas as pd
 from medtasks.cases import Images
 from medtasks.cases.columns import clean, cohorts_in, names_in, patient_notes
 from medtasks.cases.image_files import FLOATING, WINDOWLESS, ImageError, Range
-from medtasks.cases.image_places import find_images, manifest_paths
+from medtasks.cases.image_places import Places, find_images, manifest_paths
 from medtasks.cases.images import ImageFacts, inspect_files
 from medtasks.cases.tables import row_errors, spare_cut, why_missing
 from medtasks.dataset import Dataset, Origin
@@ -59,34 +60,66 @@ def read_manifest(
 ) -> Dataset:
     """Read a table that holds the paths of images; ``columns`` are those of target, group, split and id."""
     target, group, split, name = columns
-    paths = manifest_paths(table, root, where, options.path)
+    places = Places(root)
+    paths = manifest_paths(table, places, where, options.path)
     ids = [str(value) for value in table[name or options.path]]
     labels = clean(table[target])
-    keep, invalid = [], []
-    reasons = zip(row_errors(table), paths, why_missing(table[target], "label"), strict=True)
-    for i, (error, path, lacking) in enumerate(reasons):
-        if reason := error or ("the row has no path" if path is None else lacking):
-            invalid.append((f"row {i + 1}", reason))
-        else:
-            keep.append(i)
-    rows = np.array(keep, dtype=np.int64)
     whole = spare_cut(table, {group: "cut", split: "train"})
     groups = names_in(whole, group, where)
     splits = read_split(whole[split], where) if split else None
-    cohorts = cohorts_in(table, options.within, where)[rows] if options.within else None
+    cohorts = cohorts_in(table, options.within, where) if options.within else None
+    lacking = zip(row_errors(table), paths, why_missing(table[target], "label"), strict=True)
+    reasons = [
+        error or ("the row has no path" if path is None else missing or (path if isinstance(path, str) else None))
+        for error, path, missing in lacking
+    ]
+    found = [(i, path) for i, path in enumerate(paths) if reasons[i] is None and isinstance(path, Path)]
+    told = [array for array in (groups, splits, cohorts) if array is not None]
+    copies, contradicting = _repeats(found, ids, labels, told)
+    for i in contradicting:
+        reasons[i] = "the image stands in several rows with different labels"
+    rows = np.array([i for i, _ in found if i not in copies | contradicting], dtype=np.int64)
     asked = () if groups is not None or options.group_pattern else (target, options.path, split, *options.ignore)
-    notes = patient_notes(table, [*filter(None, asked)]) if asked else []
+    notes = [f"{note}." for note in patient_notes(table, [*filter(None, asked)])] if asked else []
+    notes += [note] if (note := places.note()) else []
+    if copies:
+        notes.append(f"Rows that repeat an image with its label are one case: {len(copies)} were joined to the first.")
     return _images(
-        [paths[i] for i in keep],
-        [ids[i] for i in keep],
+        [paths[i] for i in rows],
+        [ids[i] for i in rows],
         labels[rows],
-        groups[rows] if groups is not None else _groups_from_paths([ids[i] for i in keep], options),
+        groups[rows] if groups is not None else _groups_from_paths([ids[i] for i in rows], options),
         splits[rows] if splits is not None else None,
-        Origin(where, invalid=tuple(invalid), notes=tuple(f"{note}." for note in notes)),
+        Origin(
+            where,
+            invalid=tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason),
+            notes=tuple(notes),
+        ),
         context,
         options.pixel_range,
-        cohorts,
+        cohorts[rows] if cohorts is not None else None,
     )
+
+
+def _repeats(
+    found: Sequence[tuple[int, Path]], ids: Sequence[str], labels: npt.NDArray[Any], told: Sequence[npt.NDArray[Any]]
+) -> tuple[set[int], set[int]]:
+    """Return the rows that say the same of an image as one before (of each lesion a row), and those that contradict.
+
+    Rows with ids of their own are cases of their own: the audit tells of equal images.
+    """
+    rows_of: dict[tuple[str, str], list[int]] = {}
+    for i, path in found:
+        rows_of.setdefault((str(path), ids[i]), []).append(i)
+    copies: set[int] = set()
+    contradicting: set[int] = set()
+    for rows in rows_of.values():
+        if len({labels[i] for i in rows}) > 1:
+            contradicting |= set(rows)
+            continue
+        first = {tuple(values[i] for values in told): i for i in reversed(rows)}
+        copies |= set(rows) - set(first.values())
+    return copies, contradicting
 
 
 def _images(
@@ -115,8 +148,11 @@ def _images(
     origin = Origin(origin.source, invalid=tuple(invalid), notes=notes)
     if not keep:
         raise DataError(
-            f"no image of {origin.source} can be read (the first: {invalid[0][0]}: {invalid[0][1]})",
-            hint="give PNG, JPEG, TIFF, BMP or DICOM files",
+            f"no image of {origin.source} can be read: {_commonest(invalid)}",
+            hint="paths count from the folder of the table, and --path names their column; a suffix or a folder may be "
+            "left out only where one file fits"
+            if any(reason.startswith("no such file") for _, reason in invalid)
+            else "give PNG, JPEG, TIFF, BMP or DICOM files, each with a label",
         )
     codes, classes = encode(labels[rows], origin.source)
     cohorts = None if cohorts is None else cohorts[rows]
@@ -129,6 +165,15 @@ def _images(
         split=None if split is None else split[rows],
         origin=origin,
     )
+
+
+def _commonest(invalid: Sequence[tuple[str, str]]) -> str:
+    """Tell the commonest reasons, how often each holds, and where first."""
+    first: dict[str, str] = {}
+    for name, reason in invalid:
+        first.setdefault(reason, name)
+    counts = Counter(reason for _, reason in invalid).most_common(3)
+    return "; ".join(f"{reason} ({count} of {len(invalid)}, the first: {first[reason]})" for reason, count in counts)
 
 
 def scaling_notes(bits: Sequence[int], within: Range | None) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 import numpy as np
 import numpy.typing as npt
 
+from medtasks.cases.image_places import MASK, is_mask_folder
 from medtasks.diagnosis.labels import names_negative
 from medtasks.errors import DataError
 from medtasks.evaluation.splits import split_named
@@ -20,11 +21,9 @@ from medtasks.words import plain, plural
 Parts = Sequence[tuple[str, ...]]
 """The path of each image below the folder, as its parts."""
 
-_MASK = r"(masks?|seg|segs|segmentations?|gt|ground ?truths?|annotations?|contours?)"
-MASK_FOLDER = re.compile(rf"(\S+ )?({_MASK}|labels?)")
-"""How a folder of masks is called (lower case, words with blanks between), as in ``masks`` and ``lung masks``."""
-ONLY_MASKS = re.compile(rf"{_MASK}|labels?")
-MASK_FILE = re.compile(rf"(?P<stem>.+?)[ _-]{_MASK.replace(' ?', '[ _-]?')}([ _-]?\d+)?", re.IGNORECASE)
+ONLY_MASKS = re.compile(rf"{MASK}|labels?")
+"""How a folder is called that holds nothing but masks, even at the level of classes."""
+MASK_FILE = re.compile(rf"(?P<stem>.+?)[ _-]{MASK.replace(' ?', '[ _-]?')}([ _-]?\d+)?", re.IGNORECASE)
 """How a mask is called beside its image: ``x_mask``, ``x_mask_1``, ``x-seg`` beside ``x``."""
 MOSTLY = 0.5
 """Share of a folder's files with an image of the same name from which the folder goes with these images."""
@@ -114,22 +113,18 @@ def _masks(parts: Parts, depth: int) -> set[int]:
             folders[part[:-1]].append(i)
     found: set[int] = set()
     beside: dict[tuple[str, ...], set[str]] = defaultdict(set)  # what masks in a folder below this one may belong to
-    inner = [here for here in folders if len(here) > depth + 1 and _is_mask_folder(here[-1])]
+    inner = [here for here in folders if len(here) > depth + 1 and is_mask_folder(here[-1])]
     for here, rows in folders.items():
         stems = {PurePath(parts[i][-1]).stem for i in rows}
         found |= {i for i in rows if _unmasked(PurePath(parts[i][-1]).stem) in stems}
         beside[here] |= stems
-        if not _is_mask_folder(here[-1]):
+        if not is_mask_folder(here[-1]):
             beside[here[:-1]] |= stems
     for here in inner:
         stems = {PurePath(parts[i][-1]).stem for i in folders[here]}
         if _share(stems, beside[here[:-1]]) >= MOSTLY:
             found |= set(folders[here])
     return found
-
-
-def _is_mask_folder(name: str) -> bool:
-    return MASK_FOLDER.fullmatch(plain(name.replace("-", " "))) is not None
 
 
 def _unmasked(stem: str) -> str | None:
