@@ -257,6 +257,8 @@ def fixed_part(pattern: str) -> Path:
 
 def _of_manifest(table: pd.DataFrame, places: Places, where: str, columns: tuple[str, str, str | None]) -> Located:
     path, name, cohort = columns
+    if path not in table.columns and "path" in table.columns:  # other manifests than the one trained on may have it
+        path = "path"
     found = zip(row_errors(table), manifest_paths(table, places, where, path), strict=True)
     paths = [error or place or "the row has no path" for error, place in found]
     names = table[name if name in table.columns else path]

@@ -192,11 +192,13 @@ class Diagnosis(Task):
         return {**super().counts(dataset), **per_class}
 
     def schema(self, dataset: Dataset, options: Any) -> Schema:
-        """Describe the input, with the column that names a case."""
+        """Describe the input, with the columns that name a case and, in a manifest, its file."""
         schema = dataset.cases.schema()
         if isinstance(dataset.cases, Records):
             schema["id"] = options.id or "id"
         else:
+            named = {"path": options.path, "id": options.id}
+            schema |= {key: name for key, name in named.items() if name not in (None, key)}
             schema[COHORT] = options.within
         return schema
 

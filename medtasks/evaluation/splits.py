@@ -162,7 +162,7 @@ def check_groups(fold: Fold, groups: npt.NDArray[Any] | None) -> None:
         if shared:
             raise DataError(
                 f"{shared} groups (patients) stand in both {one} and {other} of the data's own split",
-                hint="mend the split column, or leave it out and let medtasks split by group",
+                hint="mend the split (its column or folders), or leave it out and let medtasks split by group",
             )
 
 

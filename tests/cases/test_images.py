@@ -234,6 +234,14 @@ def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert str(found.note()).endswith("with the suffix .jpg; found in images.")
 
 
+def test_predicting_takes_the_column_of_training_or_path(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", 1)
+    for name in ("path", "image"):
+        (tmp_path / f"{name}.csv").write_text(f"{name}\na\n")
+        (reading,) = Images.read(tmp_path / f"{name}.csv", {"kind": "images", "path": "image"})
+        assert reading.errors == (None,)
+
+
 def test_predicting_finds_what_training_found(tmp_path: Path) -> None:
     draw(tmp_path / "images" / "a.png", 1)
     (tmp_path / "m.csv").write_text("path\na\nb\na\n")

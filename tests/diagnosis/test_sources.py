@@ -252,6 +252,28 @@ def test_rows_of_one_image_are_one_case_and_may_not_contradict(tmp_path: Path, d
     assert len(read(tmp_path / "n.csv")) == 7
 
 
+def test_a_bundle_reads_the_manifests_that_it_was_trained_on(tmp_path: Path, image_folder: Path, cli: Any) -> None:
+    images = sorted(image_folder.rglob("*.png"))
+    table = pd.DataFrame(
+        {"image_id": [f"IM{i}" for i in range(len(images))], "dx": [path.parent.name for path in images]}
+    )
+    (tmp_path / "part_1").mkdir()
+    for name, path in zip(table["image_id"], images, strict=True):
+        (tmp_path / "part_1" / f"{name}.png").write_bytes(path.read_bytes())
+    table.to_csv(tmp_path / "m.csv", index=False)
+    given, run = ("--path", "image_id", "--target", "dx"), tmp_path / "r"
+    done = cli(
+        "run", "diagnosis", "--data", tmp_path / "m.csv", "--model", "linear-image", "--out", tmp_path / "r", *given
+    )
+    assert done.code == 0, done.err
+    assert cli("predict", run / "bundle", tmp_path / "m.csv", "-o", tmp_path / "p.csv").code == 0
+    said = pd.read_csv(tmp_path / "p.csv")
+    assert said["id"].tolist() == table["image_id"].tolist()
+    assert (said["status"] == "ok").all()
+    done = cli("evaluate", run / "bundle", tmp_path / "m.csv", *given)
+    assert f"{len(table)} cases judged" in done.out
+
+
 # --- npz ---
 
 
