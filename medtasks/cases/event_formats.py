@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -216,8 +218,13 @@ def known_format(folder: Folder) -> str:
             return name
     if any(path.suffix == ".parquet" for files in folder.files.values() for path in files):
         return "meds"
-    raise DataError(
-        f"{folder.path} holds no event tables that are known here",
+    raise unknown(folder.path)
+
+
+def unknown(path: Path) -> DataError:
+    """Return the error for a folder of no format that is known."""
+    return DataError(
+        f"{path} holds no event tables that are known here",
         hint="MIMIC needs ADMISSIONS and PATIENTS, Synthea patients and encounters, OMOP person and visit_occurrence, "
-        "MEDS Parquet files with subject_id, time and code",
+        "MEDS Parquet files with subject_id, time and code; else give a table with a row per patient",
     )

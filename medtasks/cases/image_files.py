@@ -78,7 +78,8 @@ class _Silence:
                 self._outside.__exit__(None, None, None)
 
 
-_SILENCE = _Silence()
+SILENCE = _Silence()
+"""What Pillow and pydicom are called within: they remark on what is of no use here."""
 
 
 def is_image(path: Path) -> bool:
@@ -200,7 +201,7 @@ def _raster(data: bytes) -> Pixels | Deep:
 
     try:
         # Pillow's remarks on odd metadata are of no use; the size is checked below
-        with _SILENCE, Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "BMP")) as image:
+        with SILENCE, Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "BMP")) as image:
             _check_size(*image.size)
             if getattr(image, "n_frames", 1) > 1:
                 raise ImageError(f"the file holds {getattr(image, 'n_frames', 0)} frames; give one per file")
@@ -258,7 +259,7 @@ def _dicom(data: bytes) -> Pixels | Deep:
     except ImportError:
         raise ImageError("DICOM needs pydicom: pip install 'medtasks[dicom]'") from None
     try:
-        with _SILENCE:  # pydicom remarks on values outside the standard; we need pixels
+        with SILENCE:  # pydicom remarks on values outside the standard; we need pixels
             file = pydicom.dcmread(io.BytesIO(data), force=False)
             frames = int(file.get("NumberOfFrames", 1) or 1)
             if frames > 1:

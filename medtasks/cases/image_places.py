@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
-from pathlib import Path
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy.typing as npt
@@ -13,9 +15,31 @@ import pandas as pd
 
 from medtasks.cases.base import Source
 from medtasks.cases.columns import cohorts_in
-from medtasks.cases.image_files import is_image
+from medtasks.cases.image_files import SUFFIXES, UNREAD, is_image
 from medtasks.cases.tables import is_missing, is_table, iterate_table, row_errors, suggest_column
 from medtasks.errors import DataError, UsageError
+from medtasks.words import plain, plural
+
+MASK = r"(masks?|seg|segs|segmentations?|gt|ground ?truths?|annotations?|contours?)"
+"""How masks are called (lower case)."""
+_MASK_FOLDER = re.compile(rf"(\S+ )?({MASK}|labels?)")
+NAMES = (*SUFFIXES, *UNREAD)
+"""Suffixes of what may be meant by a name without one."""
+DEEPEST = 3
+"""Folders below a manifest's in which its images are looked for: ``images_001/images`` are two."""
+MOST_NAMES = 1_000_000
+"""Files below a manifest's folder above which nothing is looked for: it is no collection, but a disk."""
+NAMED = 5
+"""Folders up to which a note names them; of fewer files each, their names could be those of patients."""
+
+
+def is_mask_folder(name: str) -> bool:
+    """Say whether a folder is called as one of masks.
+
+    >>> [is_mask_folder(name) for name in ("Masks", "lung_masks", "labels", "images")]
+    [True, True, True, False]
+    """
+    return _MASK_FOLDER.fullmatch(plain(name.replace("-", " "))) is not None
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -45,12 +69,142 @@ def _stands_below(root: Path, real: Path) -> bool:
     return real.is_relative_to(root) and not any(part.startswith(".") for part in real.relative_to(root).parts)
 
 
-def manifest_paths(table: pd.DataFrame, root: Path, where: str, column: str = "path") -> list[Path | None]:
-    """Return the path in each row of a manifest, relative ones below ``root``; None where there is none."""
+class Places:
+    """Finds the files that the paths of a manifest mean, which count from its folder ``root``.
+
+    Public collections write images without their suffix, without the sub-folder, or from the folder above. What leads
+    to no file as written is looked for with a suffix added, without ``root``'s own name in front and, unless some path
+    holds as written, in the folders below; it is found only where one file fits. Absolute paths and those with ``..``
+    are taken as written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.completed: Counter[tuple[str, str]] = Counter()
+        """How many paths were completed by what: a ``suffix``, a ``folder`` below, or ``root``'s own name left off."""
+        self._as_written = False
+        self._listed: dict[Path, dict[str, list[Path]]] = {}
+        self._below: dict[str, list[Path]] | None = None
+
+    def find(self, texts: Sequence[str | None]) -> list[Path | str | None]:
+        """Return the file of each path; a text says why there is none, and None stands where no path is."""
+        paths = [None if text is None else self.root / text for text in texts]
+        held = [path is not None and _is_file(path) for path in paths]
+        self._as_written |= any(held)
+        return [
+            path if path is None or there or text is None else self._complete(text)
+            for text, path, there in zip(texts, paths, held, strict=True)
+        ]
+
+    def note(self) -> str | None:
+        """Say how paths were completed; None where none was."""
+        if not self.completed:
+            return None
+        ways: dict[str, list[str]] = defaultdict(list)
+        for kind, name in sorted(self.completed):
+            ways[kind].append(name)
+        folders = ways["folder"]
+        if len(folders) > NAMED or any(self.completed["folder", name] < NAMED for name in folders):
+            folders[:] = [plural(len(folders), "folder") + " below"]
+        told = [
+            f"{words} {', '.join(ways[kind])}"
+            for kind, words in (("own", "without the leading"), ("suffix", "with the suffix"), ("folder", "found in"))
+            if ways[kind]
+        ]
+        return f"Paths that lead to no file as written were completed by the one file that fits: {'; '.join(told)}."
+
+    def _complete(self, text: str) -> Path | str:
+        written = PurePath(text)
+        if written.is_absolute() or ".." in written.parts or not written.name:
+            return self.root / text
+        own = self.root.resolve().name
+        tails = [written]
+        if len(written.parts) > 1 and written.parts[0] == own:
+            tails.append(PurePath(*written.parts[1:]))
+        for tail in tails:
+            found = [self.root / tail] if _is_file(self.root / tail) else self._suffixed(tail)
+            if not found and not self._as_written:
+                found = self._elsewhere(tail)
+            if len(found) > 1:
+                shown = ", ".join(sorted({path.relative_to(self.root).parent.as_posix() for path in found})[:NAMED])
+                names = f"{len(found)} files could be meant (in {shown})" if shown != "." else f"{len(found)} fit"
+                return f"no such file as written, and {names}: write the whole path"
+            if found:
+                self._count(found[0], tail, own if tail is not written else None)
+                return found[0]
+        return self.root / text
+
+    def _count(self, found: Path, tail: PurePath, own: str | None) -> None:
+        folder = found.relative_to(self.root).parent
+        if own is not None:
+            self.completed["own", own] += 1
+        if found.name != tail.name:
+            self.completed["suffix", found.suffix] += 1
+        if folder != tail.parent:
+            self.completed["folder", folder.as_posix()] += 1
+
+    def _suffixed(self, tail: PurePath) -> list[Path]:
+        """Return the images in the path's folder that are called as it is but for their suffix."""
+        folder = self.root / tail.parent
+        if folder not in self._listed:
+            self._listed[folder] = defaultdict(list)
+            for name in _listed(folder):
+                if (suffix := PurePath(name).suffix).lower() in NAMES:
+                    self._listed[folder][name.removesuffix(suffix)].append(folder / name)
+        return self._listed[folder].get(tail.name, [])
+
+    def _elsewhere(self, tail: PurePath) -> list[Path]:
+        """Return the images some folders below whose path ends as this one does, with or without their suffix."""
+        if self._below is None:
+            self._below = _names_below(self.root)
+        ends = tail.parent.parts
+        return [
+            path
+            for path in self._below.get(tail.name, ())
+            if not ends or path.relative_to(self.root).parent.parts[-len(ends) :] == ends
+        ]
+
+
+def _names_below(root: Path) -> dict[str, list[Path]]:
+    """List the files in the folders below by name, images also without suffix; not hidden ones, and no masks."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    seen = 0
+    for here, folders, files in os.walk(root):
+        depth = len(Path(here).relative_to(root).parts)
+        folders[:] = [
+            name for name in sorted(folders) if depth < DEEPEST and name[0] != "." and not is_mask_folder(name)
+        ]
+        seen += len(files)
+        if seen > MOST_NAMES:
+            return {}
+        for name in files if depth else ():
+            found[name].append(Path(here, name))
+            if (suffix := PurePath(name).suffix).lower() in NAMES:
+                found[name.removesuffix(suffix)].append(Path(here, name))
+    return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or in a folder that may not be entered
+        return False
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except (OSError, ValueError):
+        return []
+
+
+def manifest_paths(table: pd.DataFrame, places: Places, where: str, column: str = "path") -> list[Path | str | None]:
+    """Return the path in each row of a manifest; None where none is written, a text where it says why no file fits."""
     if column not in table.columns:
         raise UsageError(f"{where} has no column {column!r}", hint=suggest_column(column, table))
     missing = is_missing(table[column])
-    return [None if gone else root / str(value).strip() for value, gone in zip(table[column], missing, strict=True)]
+    texts = [None if gone else str(value).strip() for value, gone in zip(table[column], missing, strict=True)]
+    return places.find(texts)
 
 
 Located = tuple[list[str], list[Path | str], npt.NDArray[Any] | None]
@@ -60,8 +214,9 @@ Located = tuple[list[str], list[Path | str], npt.NDArray[Any] | None]
 def locate(source: Source, chunk: int, columns: tuple[str, str, str | None]) -> Iterator[Located]:
     """Yield ids, paths and cohorts, ``chunk`` at a time; ``columns`` are a manifest's of paths, ids and cohorts."""
     if isinstance(source, pd.DataFrame):
+        places = Places(Path())
         for start in range(0, len(source), chunk):
-            yield _of_manifest(source[start : start + chunk], Path(), "the table", columns)
+            yield _of_manifest(source[start : start + chunk], places, "the table", columns)
         return
     path = Path(source)
     if path.is_dir():
@@ -70,8 +225,9 @@ def locate(source: Source, chunk: int, columns: tuple[str, str, str | None]) -> 
             raise DataError(f"no images in {path}", hint="give a folder of PNG, JPEG, TIFF, BMP or DICOM files")
         ids = [file.relative_to(path).as_posix() for file in files]
     elif is_table(path) and path.is_file():
+        places = Places(path.parent)
         for part in iterate_table(path, chunk):
-            yield _of_manifest(part, path.parent, str(path), columns)
+            yield _of_manifest(part, places, str(path), columns)
         return
     elif path.exists():
         files, ids = [path], [path.name]
@@ -99,9 +255,11 @@ def fixed_part(pattern: str) -> Path:
     return Path(*parts[:wild])
 
 
-def _of_manifest(table: pd.DataFrame, root: Path, where: str, columns: tuple[str, str, str | None]) -> Located:
+def _of_manifest(table: pd.DataFrame, places: Places, where: str, columns: tuple[str, str, str | None]) -> Located:
     path, name, cohort = columns
-    found = zip(row_errors(table), manifest_paths(table, root, where, path), strict=True)
+    if path not in table.columns and "path" in table.columns:  # other manifests than the one trained on may have it
+        path = "path"
+    found = zip(row_errors(table), manifest_paths(table, places, where, path), strict=True)
     paths = [error or place or "the row has no path" for error, place in found]
     names = table[name if name in table.columns else path]
     ids = ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)]

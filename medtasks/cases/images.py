@@ -126,6 +126,14 @@ class Images(Cases):
             self._facts = list(parallel(lambda i: inspect(self._stored(i), self._within), range(len(self))))
         return self._facts
 
+    def files(self) -> list[Path | None]:
+        """Return each image's file; None where it is in memory."""
+        found: list[Path | None] = []
+        for row in self._rows.tolist():
+            item: Path | Pixels = self._items[row]
+            found.append(item if isinstance(item, Path) else None)
+        return found
+
     def pixels(self, row: int) -> Pixels:
         """Return one image, scaled by the declared range if there is one: (height, width, channels).
 

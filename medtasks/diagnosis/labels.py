@@ -13,11 +13,12 @@ import pandas as pd
 
 from medtasks.cases import Images, Records
 from medtasks.cases.columns import alike_notes, natural
+from medtasks.cases.image_headers import owners
 from medtasks.cases.tables import is_table
 from medtasks.dataset import Dataset
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError, suggest
-from medtasks.words import plain
+from medtasks.words import plain, plural
 
 MAX_CLASSES = 100
 """More different values than this are a measurement, not a diagnosis."""
@@ -64,6 +65,15 @@ def _negative(name: str, other: str) -> int:
     if words == "non" + plain(other):  # as in nonsmoker
         return 1
     return max((i for i, names in enumerate(NEGATIVE, start=1) if re.fullmatch(names, words)), default=0)
+
+
+def names_negative(name: str) -> bool:
+    """Say whether a name is one of a negative class.
+
+    >>> names_negative("No_Finding"), names_negative("fold1")
+    (True, False)
+    """
+    return _negative(name, "") > 0
 
 
 def relabel(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
@@ -116,6 +126,43 @@ def with_notes(dataset: Dataset) -> Dataset:
     return replace(dataset, origin=replace(dataset.origin, notes=(*dataset.origin.notes, *notes))) if notes else dataset
 
 
+NO_GROUP = "none"
+"""What ``--group`` says where images are not to be told apart by patient."""
+
+
+def with_patients(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
+    """Group images by the patients that the headers of DICOM files name, where nothing else tells them.
+
+    Patients are numbered: no identifier of a header is kept.
+    """
+    if dataset.groups is not None or options.group or options.group_pattern or not isinstance(dataset.cases, Images):
+        return dataset
+    found = owners(dataset.cases)
+    if found is None:
+        return dataset
+    groups = dataset.groups
+    files = plural(found.files, "DICOM file")
+    if found.tag == "PatientID":
+        note = (
+            f"{files} of {plural(found.count, 'patient')}, by the PatientID in the headers: no patient stands on two "
+            "sides of a split (--group none splits by image)."
+        )
+    elif found.tag:
+        note = (
+            f"In {files} the PatientID is blank or always the same: those of one {found.tag} ({found.count} different "
+            "ones) stand on one side of a split, yet a patient may have several; --group-pattern names the patients "
+            "by their paths, --group by a column of a manifest."
+        )
+    else:
+        note = (
+            f"The headers of {files} do not tell patients apart: the split is by image; --group-pattern names the "
+            "patients by their paths, --group by a column of a manifest."
+        )
+    if found.tag:
+        groups = np.array([f"patient {number + 1}" for number in found.numbers], dtype=object)
+    return replace(dataset, groups=groups, origin=replace(dataset.origin, notes=(*dataset.origin.notes, note)))
+
+
 def check_options(options: DiagnosisOptions, source: object, dataset: Dataset) -> None:
     """Refuse options that would have no effect on these data.
 
@@ -126,7 +173,7 @@ def check_options(options: DiagnosisOptions, source: object, dataset: Dataset) -
     """
     table = isinstance(source, pd.DataFrame) or (isinstance(source, (str, Path)) and is_table(Path(source)))
     columns = [name for name in ("target", "group", "id", "split", "ignore") if getattr(options, name)]
-    if columns and not table:
+    if columns and not table and not (columns == ["group"] and options.group == NO_GROUP):
         raise UsageError(
             f"--{columns[0]} names a column, and {dataset.origin.source} is no table",
             hint="for images in folders, --group-pattern reads the patient off the paths"
@@ -168,7 +215,7 @@ def check_classes(dataset: Dataset) -> None:
     if len(dataset.classes) == 1:
         raise DataError(
             f"{dataset.origin.source} has one class only ({dataset.classes[0]!r})",
-            hint="a diagnosis needs cases of at least two classes",
+            hint="a diagnosis needs cases of at least two classes" + _deeper(dataset),
         )
     unit = "cases" if dataset.groups is None else "patients"
     units = dataset.cases.ids if dataset.groups is None else dataset.groups
@@ -186,3 +233,12 @@ def check_classes(dataset: Dataset) -> None:
                 f"class {name!r} has no case in the training part of the data's own split",
                 hint="mend the split, or leave it out and let medtasks split",
             )
+
+
+def _deeper(dataset: Dataset) -> str:
+    """Say that the one folder may hold those of the classes, where it has several."""
+    if not Path(dataset.origin.source).is_dir():
+        return ""
+    parts = [str(name).split("/") for name in dataset.cases.ids]
+    below = {part[1] for part in parts if len(part) > 2 and part[0] == dataset.classes[0]}
+    return f"; if the folders in {dataset.classes[0]!r} are the classes, name that folder" if len(below) > 1 else ""

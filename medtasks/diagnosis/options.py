@@ -36,8 +36,8 @@ class DiagnosisOptions(Config):
     target: str | None = None
     """The column that holds the class (`target`, `label` or `diagnosis` where not said)."""
     group: str | None = None
-    """The column that names the patient: cases of one patient never stand on two sides of a split
-    (`patient_id` where there is one)."""
+    """The column that names the patient: cases of one patient never stand on two sides of a split (`patient_id` where
+    there is one; DICOM files are grouped by the PatientID in their headers, unless this is `none`)."""
     group_pattern: str | None = None
     """For images in folders: a regular expression whose first group, found in the path, names the patient."""
     id: str | None = None

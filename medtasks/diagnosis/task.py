@@ -72,8 +72,8 @@ class Diagnosis(Task):
         return sources.read(source, options, context, schema)
 
     def adapt(self, dataset: Dataset, options: Any) -> Dataset:
-        """Rename or join classes as the options say."""
-        return labels.with_notes(labels.relabel(dataset, options))
+        """Rename or join classes as the options say, and group images by the patients of DICOM headers."""
+        return labels.with_notes(labels.with_patients(labels.relabel(dataset, options), options))
 
     def check_options(self, options: Any, source: Source | Dataset, dataset: Dataset) -> None:
         """Refuse columns where there is no table, patterns where there are no paths, thresholds for many classes."""
@@ -192,11 +192,13 @@ class Diagnosis(Task):
         return {**super().counts(dataset), **per_class}
 
     def schema(self, dataset: Dataset, options: Any) -> Schema:
-        """Describe the input, with the column that names a case."""
+        """Describe the input, with the columns that name a case and, in a manifest, its file."""
         schema = dataset.cases.schema()
         if isinstance(dataset.cases, Records):
             schema["id"] = options.id or "id"
         else:
+            named = {"path": options.path, "id": options.id}
+            schema |= {key: name for key, name in named.items() if name not in (None, key)}
             schema[COHORT] = options.within
         return schema
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,9 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-"""What a split column or folder may say (lower case), and the part that it means."""
+"""What a split column or folder may say (lower case), and the part that it means; see `split_named`."""
+_SPELLED = re.compile(rf"({'|'.join(SPLIT_NAMES)})([\W_]*(data)?[\W_]*(sets?|data|images?|imgs?|split))?")
+"""How they are written, as in ``train_set``, ``test-data``, ``validation images``."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,16 @@ def official(dataset: Dataset, strata: npt.NDArray[Any], plan: Plan, seed: int) 
     return fold
 
 
+def split_named(text: str) -> str | None:
+    """Return the part of a split that a text means, ``train``, ``valid`` or ``test``; None where it means none.
+
+    >>> [split_named(text) for text in ("Training", "test_set", "val-data", "trainset", "normal")]
+    ['train', 'test', 'valid', 'train', None]
+    """
+    match = _SPELLED.fullmatch(text.strip().lower())
+    return SPLIT_NAMES[match[1]] if match else None
+
+
 def read_split(values: pd.Series, where: str) -> npt.NDArray[Any]:
     """Read a split column into ``train``, ``valid``, ``test``.
 
@@ -128,8 +141,8 @@ def read_split(values: pd.Series, where: str) -> npt.NDArray[Any]:
     DataError
         If a row says something else, naming the first.
     """
-    text = values.astype("string").str.strip().str.lower()
-    found = text.map(SPLIT_NAMES)
+    text = values.astype("string")
+    found = text.map({value: split_named(value) for value in text.dropna().unique()})
     wrong = np.flatnonzero(found.isna().to_numpy())
     if len(wrong):
         raise DataError(
@@ -149,7 +162,7 @@ def check_groups(fold: Fold, groups: npt.NDArray[Any] | None) -> None:
         if shared:
             raise DataError(
                 f"{shared} groups (patients) stand in both {one} and {other} of the data's own split",
-                hint="mend the split column, or leave it out and let medtasks split by group",
+                hint="mend the split (its column or folders), or leave it out and let medtasks split by group",
             )
 
 

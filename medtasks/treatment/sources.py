@@ -12,6 +12,7 @@ import pandas as pd
 
 from medtasks.cases import Patients, Schema, Source
 from medtasks.cases.columns import alike_notes, clean, column, names_in, natural, patient_notes
+from medtasks.cases.events import unread
 from medtasks.cases.records import (
     FALSE,
     TRUE,
@@ -83,7 +84,7 @@ def read(source: Source, options: TreatmentOptions, schema: Schema | None = None
     if not path.exists():
         raise DataError(f"no file or folder {str(path)!r}", hint="check the path")
     if not is_table(path):
-        raise DataError(f"{path} is no table", hint="give a CSV, TSV or Parquet file with a row per patient")
+        raise unread(path)
     return read_patients(read_table(path), options, str(path), schema)
 
 

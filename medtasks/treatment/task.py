@@ -228,8 +228,7 @@ class Treatment(Task):
 
     def read_cases(self, source: Source, schema: Schema) -> Iterator[Reading[Cases]]:
         """Read patients that have the schema's fields from a table, or visits from event tables."""
-        if "events" in schema and histories.is_history(source):
-            assert isinstance(source, (str, Path))
+        if "events" in schema and isinstance(source, (str, Path)) and Path(source).expanduser().is_dir():
             source, schema = histories.visits_of(Path(source).expanduser(), schema), {**schema, "id": histories.ID}
         yield from Patients.read(source, schema)
 

@@ -555,3 +555,22 @@ def test_the_mimic_demo() -> None:
     assert visits.table["age"].max() == 91.4
     assert visits.given.sum(axis=1).min() >= 1
     assert not any("this visit" in name for name in visits.table)
+
+
+@pytest.mark.parametrize("depth", ["hosp", "2.2/hosp"])
+def test_a_folder_above_that_of_the_tables_names_it(tmp_path: Path, depth: str) -> None:
+    write(tmp_path / depth, MIMIC)
+    write(tmp_path / ".old", MIMIC)
+    with pytest.raises(DataError, match=f"they are in {depth}/") as caught:
+        read_events(tmp_path)
+    assert str(tmp_path / depth) in str(caught.value.hint)
+
+
+def test_fhir_and_other_folders_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="known here"):
+        read_events(tmp_path)
+    (tmp_path / f"{SECRET}.json").write_text('{"resourceType": "Bundle"}')
+    with pytest.raises(DataError, match="FHIR bundles, which are not read") as caught:
+        read_events(tmp_path)
+    assert SECRET not in f"{caught.value.message} {caught.value.hint}"
+    assert "Synthea" in str(caught.value.hint)

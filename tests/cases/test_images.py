@@ -13,7 +13,7 @@ from PIL import Image
 
 from medtasks.cases import Images, Reading
 from medtasks.cases import images as module
-from medtasks.cases.image_places import find_images, manifest_paths
+from medtasks.cases.image_places import Places, find_images, manifest_paths
 from medtasks.cases.images import check_image_array, load_npz
 from medtasks.errors import DataError, UsageError
 
@@ -170,8 +170,84 @@ def test_the_schema_may_name_the_columns_of_a_manifest(folder: Path) -> None:
 
 def test_a_manifest_without_paths_says_what_is_near() -> None:
     with pytest.raises(UsageError) as caught:
-        manifest_paths(pd.DataFrame({"paths": ["a"]}), Path(), "m.csv")
+        manifest_paths(pd.DataFrame({"paths": ["a"]}), Places(Path()), "m.csv")
     assert "'paths'" in str(caught.value.hint)
+
+
+def places(root: Path, *paths: str) -> tuple[list[Any], str | None]:
+    found = Places(root)
+    return [path.relative_to(root).as_posix() if isinstance(path, Path) else path for path in found.find(paths)], (
+        found.note()
+    )
+
+
+def test_paths_without_suffix_or_from_the_folder_above_are_completed(tmp_path: Path) -> None:
+    root = tmp_path / "set-v1"
+    for name in ("a.jpg", "train/p1/b.PNG", "c.png", "c.jpg", "d.csv", "1.2.840.113"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    found, note = places(root, "a", "set-v1/train/p1/b.PNG", "set-v1/train/p1/b", "1.2.840.113", "c", "d", "e.png")
+    assert found[:4] == ["a.jpg", "train/p1/b.PNG", "train/p1/b.PNG", "1.2.840.113"]
+    assert found[4].startswith("no such file as written, and 2 fit")  # never one of two
+    assert found[5:] == ["d", "e.png"]  # which then are no such file
+    assert note is not None
+    assert "without the leading set-v1" in note
+    assert ".jpg" in note
+
+
+def test_images_in_folders_below_are_found_where_no_path_holds_as_written(tmp_path: Path) -> None:
+    for name in (
+        "part_1/a.jpg",
+        "part_2/b.jpg",
+        "part_2/c.jpg",
+        "part_1/c.jpg",
+        "masks/d.png",
+        ".old/e.jpg",
+        "1/2/3/f.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found, note = places(tmp_path, "a", "b.jpg", "part_2/c", "2/3/f", "d.png", "e", "../a", "c", "x" * 5000)
+    assert found[:4] == ["part_1/a.jpg", "part_2/b.jpg", "part_2/c.jpg", "1/2/3/f.jpg"]
+    assert found[4:7] == ["d.png", "e", "../a"]
+    assert "2 files could be meant (in part_1, part_2)" in found[7]
+    assert note is not None
+    assert "found in 3 folders below" in note  # few files each: a folder may be called by a patient
+    (tmp_path / "g.jpg").touch()
+    assert places(tmp_path, "a", "g")[0] == ["part_1/a.jpg", "g.jpg"]
+    assert places(tmp_path, "a", "g.jpg")[0] == ["a", "g.jpg"]  # one path holds: what lacks is missing
+
+
+def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "images").mkdir()
+    for i in range(20):
+        (tmp_path / "images" / f"{i}.jpg").touch()
+    calls: list[Any] = []
+    walk, listing = os.walk, Path.iterdir
+    monkeypatch.setattr(os, "walk", lambda *args, **more: calls.append(args) or walk(*args, **more))
+    monkeypatch.setattr(Path, "iterdir", lambda self: calls.append(self) or listing(self))
+    found = Places(tmp_path)
+    for start in (0, 10):  # as in chunks
+        assert all(isinstance(path, Path) for path in found.find([str(i) for i in range(start, start + 10)]))
+    assert len(calls) == 2
+    assert found.note() is not None
+    assert str(found.note()).endswith("with the suffix .jpg; found in images.")
+
+
+def test_predicting_takes_the_column_of_training_or_path(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", 1)
+    for name in ("path", "image"):
+        (tmp_path / f"{name}.csv").write_text(f"{name}\na\n")
+        (reading,) = Images.read(tmp_path / f"{name}.csv", {"kind": "images", "path": "image"})
+        assert reading.errors == (None,)
+
+
+def test_predicting_finds_what_training_found(tmp_path: Path) -> None:
+    draw(tmp_path / "images" / "a.png", 1)
+    (tmp_path / "m.csv").write_text("path\na\nb\na\n")
+    (reading,) = read(tmp_path / "m.csv")
+    assert reading.ids == ("a", "b", "a")
+    assert reading.errors == (None, "no such file", None)
 
 
 def test_a_file_that_vanishes_between_reading_and_loading_is_named(tmp_path: Path) -> None:

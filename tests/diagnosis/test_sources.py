@@ -16,8 +16,9 @@ from PIL import Image
 from medtasks.cases import Images, Records
 from medtasks.cases.image_files import WINDOWLESS
 from medtasks.dataset import Dataset
+from medtasks.diagnosis.image_sources import scaling_notes
 from medtasks.diagnosis.options import DiagnosisOptions
-from medtasks.diagnosis.sources import read, scaling_notes
+from medtasks.diagnosis.sources import read
 from medtasks.errors import DataError, MedtasksError, UsageError
 from medtasks.model import Context
 
@@ -108,7 +109,7 @@ def test_an_empty_folder_and_one_without_a_good_image(tmp_path: Path, read: Read
         read(tmp_path)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.png").touch()
-    with pytest.raises(DataError, match=r"no image .* can be read \(the first: a/x.png: the file is empty"):
+    with pytest.raises(DataError, match=r"can be read: the file is empty \(0 bytes\) \(1 of 1, the first: a/x.png\)"):
         read(tmp_path)
 
 
@@ -218,10 +219,59 @@ def test_a_missing_patient_is_refused_with_its_row(manifest: pd.DataFrame, read:
 
 
 def test_a_manifest_of_which_nothing_is_good(read: Read) -> None:
-    with pytest.raises(DataError, match="row 1: the row has no path"):
+    with pytest.raises(DataError, match=r"the row has no path \(2 of 2, the first: row 1\)"):
         read(pd.DataFrame({"path": ["", ""], "label": ["a", "b"]}))
     with pytest.raises(DataError, match="no rows"):
         read(pd.DataFrame({"path": [], "label": []}))
+
+
+def test_the_commonest_reason_is_told_with_its_count(tmp_path: Path, read: Read) -> None:
+    rows = "".join(f"gone{i}.png,{'' if i == 0 else 'ill'}\n" for i in range(5))
+    (tmp_path / "m.csv").write_text("path,label\n" + rows)
+    with pytest.raises(
+        DataError, match=r"no such file \(4 of 5, the first: gone1.png\); the row has no label"
+    ) as caught:
+        read(tmp_path / "m.csv")
+    assert "--path" in str(caught.value.hint)
+
+
+def test_rows_of_one_image_are_one_case_and_may_not_contradict(tmp_path: Path, draw: Draw, read: Read) -> None:
+    for i in range(4):
+        draw(tmp_path / "images" / f"{i}.png", i)
+    (tmp_path / "m.csv").write_text("path,x,label\n0,5,1\n0,6,1\n1,,0\n2,7,1\n2,8,0\n3,9,1\n0,7,1\n")
+    data = read(tmp_path / "m.csv")
+    assert data.cases.ids.tolist() == ["0", "1", "3"]
+    assert [name for name, _ in data.origin.invalid] == ["row 4", "row 5"]
+    assert "different labels" in data.origin.invalid[0][1]
+    assert any("2 were joined to the first" in note for note in data.origin.notes)
+    assert any("with the suffix .png" in note for note in data.origin.notes)
+    table = pd.read_csv(tmp_path / "m.csv", dtype=str)
+    table.assign(split=["train", "test", *["train"] * 5]).to_csv(tmp_path / "n.csv", index=False)
+    assert read(tmp_path / "n.csv").cases.ids.tolist() == ["0", "0", "1", "3"]  # the audit tells of two sides
+    table.assign(id=range(7)).to_csv(tmp_path / "n.csv", index=False)
+    assert len(read(tmp_path / "n.csv")) == 7
+
+
+def test_a_bundle_reads_the_manifests_that_it_was_trained_on(tmp_path: Path, image_folder: Path, cli: Any) -> None:
+    images = sorted(image_folder.rglob("*.png"))
+    table = pd.DataFrame(
+        {"image_id": [f"IM{i}" for i in range(len(images))], "dx": [path.parent.name for path in images]}
+    )
+    (tmp_path / "part_1").mkdir()
+    for name, path in zip(table["image_id"], images, strict=True):
+        (tmp_path / "part_1" / f"{name}.png").write_bytes(path.read_bytes())
+    table.to_csv(tmp_path / "m.csv", index=False)
+    given, run = ("--path", "image_id", "--target", "dx"), tmp_path / "r"
+    done = cli(
+        "run", "diagnosis", "--data", tmp_path / "m.csv", "--model", "linear-image", "--out", tmp_path / "r", *given
+    )
+    assert done.code == 0, done.err
+    assert cli("predict", run / "bundle", tmp_path / "m.csv", "-o", tmp_path / "p.csv").code == 0
+    said = pd.read_csv(tmp_path / "p.csv")
+    assert said["id"].tolist() == table["image_id"].tolist()
+    assert (said["status"] == "ok").all()
+    done = cli("evaluate", run / "bundle", tmp_path / "m.csv", *given)
+    assert f"{len(table)} cases judged" in done.out
 
 
 # --- npz ---
@@ -426,10 +476,11 @@ def test_a_pixel_range_without_effect_or_sense_is_refused(image_folder: Path, tm
 def test_a_row_cut_short_is_left_out_with_the_reason(tmp_path: Path, image_folder: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("age,label,patient_id,split\n" + "61,ill,a,train\n47,well,b,train\n" * 3 + "50,ill\n")
-    images = sorted(image_folder.rglob("*.png"))[:3]
+    images = sorted(image_folder.rglob("*.png"))[:7]
     manifest = tmp_path / "m.csv"
     manifest.write_text(
-        "path,label,patient_id\n" + f"{images[0]},ill,a\n{images[1]},well,b\n" * 3 + f"{images[2]},ill\n"
+        "path,label,patient_id\n"
+        + "".join(f"{image},{label}\n" for image, label in zip(images, ["ill,a", "well,b"] * 3 + ["ill"], strict=True))
     )
     for file in (path, manifest):
         data = read(file, DiagnosisOptions(), Context())

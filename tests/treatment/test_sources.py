@@ -216,8 +216,15 @@ def test_reading_needs_a_table(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file or folder"):
         TASK.read(tmp_path / "none.csv", options(), context=Context())
     (tmp_path / "x.json").write_text("{}")
-    with pytest.raises(DataError, match="is no table"):
+    with pytest.raises(DataError, match="is no table: JSON, such as a FHIR bundle, is not read"):
         TASK.read(tmp_path / "x.json", options(), context=Context())
+    (tmp_path / "data" / "hosp").mkdir(parents=True)
+    (tmp_path / "data" / "hosp" / "admissions.csv").touch()
+    with pytest.raises(DataError, match="holds no event tables itself") as caught:
+        TASK.read(tmp_path / "data", options(), context=Context())
+    assert str(tmp_path / "data" / "hosp") in str(caught.value.hint)
+    with pytest.raises(DataError, match="holds no event tables itself"):  # when predicting too
+        list(TASK.read_cases(tmp_path / "data", {"kind": "patients", "fields": [], "events": {}}))
 
 
 def test_a_row_cut_short_is_left_out_with_the_reason(table: pd.DataFrame, tmp_path: Path) -> None:
