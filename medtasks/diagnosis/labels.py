@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,25 @@ def with_notes(dataset: Dataset) -> Dataset:
     return replace(dataset, origin=replace(dataset.origin, notes=(*dataset.origin.notes, *notes))) if notes else dataset
 
 
+_PATIENT = re.compile(r"(?<![a-z])(patient|person|participant|subject|subj|sub|pat|pt)([-_ ]?)([0-9]+)", re.IGNORECASE)
+"""How paths of images name patients: ``patient00001/study1/view1.jpg``, ``person12_virus_3.jpeg``, ``sub-01``."""
+
+
+def _named_patients(names: Sequence[str]) -> list[str]:
+    """Ask of images whether their paths name patients, where several are of one."""
+    found = [match for match in map(_PATIENT.search, names) if match]
+    kinds = Counter((match[1].lower(), match[3]) for match in found)
+    if len(kinds) < 2 or len(kinds) == len(found):
+        return []
+    word, mark, _ = found[0].groups()
+    told = f"{len(found)} of {plural(len(names), 'path')} hold {word!r} and a number, {len(kinds)} different ones"
+    if len({(match[1], match[2]) for match in found}) == 1 and len(found) == len(names):
+        mend = f"--group-pattern '{word}{mark}([0-9]+)' keeps the images of one on the same side of a split"
+    else:
+        mend = "a manifest with a column patient_id keeps the images of one on the same side of a split"
+    return [f"{told}: if they name the patient, {mend}."]
+
+
 NO_GROUP = "none"
 """What ``--group`` says where images are not to be told apart by patient."""
 
@@ -139,7 +160,8 @@ def with_patients(dataset: Dataset, options: DiagnosisOptions) -> Dataset:
         return dataset
     found = owners(dataset.cases)
     if found is None:
-        return dataset
+        notes = (*dataset.origin.notes, *_named_patients(dataset.cases.ids.tolist()))
+        return replace(dataset, origin=replace(dataset.origin, notes=notes))
     groups = dataset.groups
     files = plural(found.files, "DICOM file")
     if found.tag == "PatientID":

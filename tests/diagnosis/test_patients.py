@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from medtasks.dataset import Dataset
 from medtasks.diagnosis.task import Diagnosis
@@ -99,3 +100,31 @@ def test_a_run_says_it_and_audits_by_it(scans: Path, cli: Any) -> None:
     done = cli("audit", scans, "--task", "diagnosis")
     assert "groups" in done.out
     assert SECRET not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            "patient{0:05d}/study1/view{1}.png",
+            "20 different ones: if they name the patient, --group-pattern 'patient([0-9]+)' keeps",
+        ),
+        ("sub-{0}_run-{1}.png", "20 different ones: if they name the patient, --group-pattern 'sub-([0-9]+)' keeps"),
+        (
+            "person{0}_view{1}.png IM-{0}-{1}.png",
+            "10 different ones: if they name the patient, a manifest with a column patient_id keeps",
+        ),
+        ("patient{0}{1}.png", None),  # one image each
+        ("pattern{0}_{1}.png", None),
+    ],
+)
+def test_paths_that_seem_to_name_patients_are_asked_about(tmp_path: Path, names: str, said: str | None) -> None:
+    for i in range(40):
+        form = names.split()[i // 2 % len(names.split())]
+        path = tmp_path / ("ill" if i // 2 % 3 else "well") / form.format(i // 2 + 1, i % 2)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((6, 6), i, dtype=np.uint8)).save(path)
+    notes = [note for note in taken(tmp_path).origin.notes if "name the patient" in note]
+    assert len(notes) == (said is not None)
+    assert all(str(said) in note for note in notes)
+    assert not any("name the patient" in note for note in taken(tmp_path, group="none").origin.notes)
