@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 AMOUNT = (
@@ -21,6 +22,17 @@ UNCLEAR = f"may be a fraction or thousands, as 1,234 may; {POINTS}"
 CONTRADICTED = 0.1
 """Share of the numbers with a comma that must show what it is, and that those with a point must not exceed, for a
 column to be one of decimal commas."""
+MOSTLY = 0.9
+"""Share of a column's texts that must be numbers for the rest to count as mistakes, not as categories."""
+
+
+def numbers(values: pd.Series) -> pd.Series:
+    """Turn values into float64; what is no finite number becomes NaN."""
+    if pd.api.types.is_numeric_dtype(values):
+        found = values.astype("float64")
+    else:
+        found = pd.to_numeric(values.astype("string").str.strip(), errors="coerce").astype("float64")
+    return found.where(np.isfinite(found))
 
 
 def amounts(values: pd.Series, unit: str = "") -> pd.Series:
@@ -86,6 +98,33 @@ def has_commas(values: pd.Series) -> bool:
     parts, sure = _commas(text)
     most = CONTRADICTED * int(parts["whole"].notna().sum())
     return bool(sure.any()) and int(sure.sum()) >= most >= int(text.str.match(_POINT).fillna(False).sum())
+
+
+def unit_of(values: pd.Series, comma: bool) -> str | None:
+    """Return the one unit that nearly all values are numbers in, empty for plain numbers; None where they are none."""
+    if not len(values):
+        return None
+    if float(numbers_in(values, "", comma).notna().mean()) >= MOSTLY:
+        return ""
+    units = parts_of(with_points(values, comma)[0])["unit"]
+    common = units[units != ""].value_counts()
+    return str(common.index[0]) if len(common) and common.iloc[0] >= MOSTLY * len(values) else None
+
+
+def numbers_in(values: pd.Series, unit: str, comma: bool) -> pd.Series:
+    """Turn values into float64, with the signs and the unit that laboratories write; what is no number becomes NaN."""
+    if unit:
+        return amounts(with_points(values, comma)[0], unit)
+    if pd.api.types.is_numeric_dtype(values):
+        return numbers(values)
+    if comma:
+        values = with_points(values, comma)[0]
+    found = numbers(values)
+    rest = found.isna() & values.notna()
+    if not rest.any():
+        return found
+    text = values[rest] if comma else with_points(values[rest])[0]
+    return found.where(~rest, numbers(text).fillna(amounts(text)).reindex(values.index))
 
 
 def remarks(name: str, values: pd.Series, unit: str, comma: bool) -> list[str]:

@@ -12,9 +12,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases.amounts import POINTS, UNCLEAR, amounts, has_commas, parts_of, remarks, with_points
+from medtasks.cases.amounts import (
+    MOSTLY,
+    POINTS,
+    UNCLEAR,
+    has_commas,
+    numbers_in,
+    parts_of,
+    remarks,
+    unit_of,
+    with_points,
+)
+from medtasks.cases.amounts import numbers as numbers
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.headers import DATE
+from medtasks.cases.identifiers import MAX_CATEGORIES, is_identifier
 from medtasks.cases.tables import (
     NAMELESS,
     check_names,
@@ -31,10 +43,6 @@ from medtasks.errors import BundleError, DataError, UsageError
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
 FALSE = ("false", "no", "n", "f", "negative", "absent")
-MOSTLY = 0.9
-"""Share of a column's texts that must be numbers for the rest to count as mistakes, not as categories."""
-MAX_CATEGORIES = 50
-"""A text column with more kinds of value is an identifier or free text, which no model here reads."""
 FORMS = 5
 """Numbers with more different endings are no measurements in several units but identifiers."""
 RARE = 2
@@ -228,15 +236,6 @@ def parse(table: pd.DataFrame, fields: Sequence[Field]) -> tuple[pd.DataFrame, l
     return pd.DataFrame(columns, index=range(len(table))), errors
 
 
-def numbers(values: pd.Series) -> pd.Series:
-    """Turn values into float64; what is no finite number becomes NaN."""
-    if pd.api.types.is_numeric_dtype(values):
-        found = values.astype("float64")
-    else:
-        found = pd.to_numeric(values.astype("string").str.strip(), errors="coerce").astype("float64")
-    return found.where(np.isfinite(found))
-
-
 def truths(values: pd.Series) -> npt.NDArray[np.float64]:
     """Turn yes and no, true and false and the like into 1 and 0; what is neither becomes NaN."""
     text = values.astype("string").str.strip().str.lower()
@@ -247,6 +246,8 @@ def truths(values: pd.Series) -> npt.NDArray[np.float64]:
 def _infer(name: str, values: pd.Series) -> Field | str:
     if name.startswith(NAMELESS):
         return "it has no name in the file and may be a row number"
+    if is_identifier(name, values):
+        return "by its name and values it numbers patients, visits or rows; rename it if it is a measurement"
     if _is_plain(values):
         return Field(name, "number")
     known = values[~is_missing(values, dash=False)]
@@ -257,13 +258,13 @@ def _infer(name: str, values: pd.Series) -> Field | str:
     if pd.api.types.is_datetime64_any_dtype(known):
         return "dates are not read; give an age or a duration"
     comma = not pd.api.types.is_numeric_dtype(known) and has_commas(known)
-    unit = _unit(known[~_is_none(known)], comma)
+    unit = unit_of(known[~_is_none(known)], comma)
     if unit is not None:
         return Field(name, "number", unit=unit, comma=comma)
     text = values[~is_missing(values)].astype("string").str.strip()  # where "-" can be an answer
     if set(text.str.lower().unique()) <= {*TRUE, *FALSE}:
         return Field(name, "boolean")
-    if _unit(text, True) is not None:
+    if unit_of(text, True) is not None:
         return f"its numbers may be fractions or thousands, as 1,234 may; {POINTS}"
     if float(text.str.fullmatch(DATE).mean()) >= MOSTLY:
         return "dates are not read; give an age or a duration"
@@ -282,33 +283,6 @@ def _is_plain(values: pd.Series) -> bool:
     return len(values) > 0 and not pd.api.types.is_bool_dtype(values) and not numbers(values).hasnans
 
 
-def _unit(values: pd.Series, comma: bool) -> str | None:
-    """Return the one unit that nearly all values are numbers in, empty for plain numbers; None where they are none."""
-    if not len(values):
-        return None
-    if float(_numbers_in(values, "", comma).notna().mean()) >= MOSTLY:
-        return ""
-    units = parts_of(with_points(values, comma)[0])["unit"]
-    common = units[units != ""].value_counts()
-    return str(common.index[0]) if len(common) and common.iloc[0] >= MOSTLY * len(values) else None
-
-
-def _numbers_in(values: pd.Series, unit: str, comma: bool) -> pd.Series:
-    """Turn values into float64, with the signs and the unit that laboratories write; what is no number becomes NaN."""
-    if unit:
-        return amounts(with_points(values, comma)[0], unit)
-    if pd.api.types.is_numeric_dtype(values):
-        return numbers(values)
-    if comma:
-        values = with_points(values, comma)[0]
-    found = numbers(values)
-    rest = found.isna() & values.notna()
-    if not rest.any():
-        return found
-    text = values[rest] if comma else with_points(values[rest])[0]
-    return found.where(~rest, numbers(text).fillna(amounts(text)).reindex(values.index))
-
-
 def _remarks(field: Field, values: pd.Series) -> list[str]:
     """Say what was read into the numbers of a field, and whether it tells cases apart at all."""
     if len(values) > 1 and (values == values.iloc[0]).all() and not is_missing(values[:1], dash=False).any():
@@ -325,7 +299,7 @@ def _is_none(values: pd.Series) -> pd.Series:
 
 
 def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], npt.NDArray[Any]]:
-    found = _numbers_in(values, field.unit, field.comma).to_numpy()
+    found = numbers_in(values, field.unit, field.comma).to_numpy()
     if not np.isnan(found).any():
         return found, np.zeros(len(values), dtype=bool), np.full(len(values), None)
     missing = (is_missing(values, dash=False) | _is_none(values)).to_numpy()
