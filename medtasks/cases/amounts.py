@@ -1,4 +1,4 @@
-"""Numbers as laboratories write them: with a sign before (``<1.0``) or a unit behind (``97 %``, ``80 kg``)."""
+"""Numbers as laboratories write them: with a sign before (``<1.0``), a unit (``97 %``) or a flag behind (``101 H``)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ _COMMA = rf"^{_BEFORE}(?P<whole>\d{{1,3}}(?:\.\d{{3}})+|\d+),(?P<part>\d+)(?P<be
 """A number whose last comma may be a decimal comma; points before it part thousands."""
 _POINT = rf"^{_BEFORE}\d*\.\d+(?![\d.,])"
 _THOUSANDS = rf"^{_BEFORE}[1-9]\d{{0,2}}(?:\.\d{{3}})+(?![\d.,])"
+_FLAG = r"HH?|LL?|\*{1,2}|!{1,2}|[↑↓]{1,2}"
+_FLAGGED = (
+    r"^(?P<value>(?:<=|>=|[<>=≤≥])?\s*[-+]?[\d.,]*\d(?:[eE][-+]?\d+)?(?:\s*[%‰°A-Za-zµμΩ][^\s\d]*\s)?)\s*"
+    rf"(?P<flag>{_FLAG}|\((?:{_FLAG}|[-+]{{1,2}})\)|\[(?:{_FLAG})\]|(?<=\s)[-+]{{1,2}})$"
+)
+"""A number, maybe with a unit, and what says that it is high, low or remarkable. Plus and minus stand apart: 2+ is a
+grade."""
 POINTS = "write decimals with a point and nothing between thousands"
 UNCLEAR = f"may be a fraction or thousands, as 1,234 may; {POINTS}"
 CONTRADICTED = 0.1
@@ -127,11 +134,34 @@ def numbers_in(values: pd.Series, unit: str, comma: bool) -> pd.Series:
     return found.where(~rest, numbers(text).fillna(amounts(text)).reindex(values.index))
 
 
-def remarks(name: str, values: pd.Series, unit: str, comma: bool) -> list[str]:
+def split_flags(values: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Take off the flags behind numbers; return the values without, and the flag of each, empty where there is none.
+
+    >>> [list(part) for part in split_flags(pd.Series(["101.1 H", "5.6 mg/l (L)", "2+", "7"]))]
+    [['101.1', '5.6 mg/l', '2+', '7'], ['H', '(L)', '', '']]
+    """
+    text = values.astype("string").str.strip()
+    codes, different = pd.factorize(text)
+    parts = pd.Series(different, dtype="string").str.extract(_FLAGGED).reindex(codes).set_axis(values.index)
+    flags = parts["flag"].fillna("")
+    return text.where(flags.eq(""), parts["value"].str.strip()), flags
+
+
+def has_flags(flags: pd.Series) -> bool:
+    """Say whether what stands behind some numbers are flags: behind most it could be a unit or a name (3L)."""
+    return 0 < float(flags.ne("").mean()) < 0.5
+
+
+def remarks(name: str, values: pd.Series, unit: str, comma: bool, flagged: bool) -> list[str]:
     """Say what was read into those values of a column that are no plain numbers."""
     if values.empty:
         return []
     found = []
+    if flagged:
+        values, flags = split_flags(values)
+        kinds = sorted(set(flags) - {""})
+        litre = "; L as low, not as litre" if "L" in kinds else ""
+        found.append(f"flags behind numbers of column {name!r} ({', '.join(kinds)}) are left out{litre}")
     text = with_points(values, comma)[0]
     if (text != values.astype("string").str.strip()).fillna(False).any():
         found.append(f"decimal commas in column {name!r} are read as points")

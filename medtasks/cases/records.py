@@ -17,9 +17,11 @@ from medtasks.cases.amounts import (
     POINTS,
     UNCLEAR,
     has_commas,
+    has_flags,
     numbers_in,
     parts_of,
     remarks,
+    split_flags,
     unit_of,
     with_points,
 )
@@ -56,7 +58,7 @@ class Field:
     ``type`` is ``number``, ``boolean`` or ``category``; ``open`` says that rare categories were pooled,
     so that an unknown one counts as "other" instead of being an error; ``unit`` is what is written behind each
     number (``%``, ``kg``), which later values have to carry too; ``comma`` says that they have decimal commas, so that
-    1,234 is below 2.
+    1,234 is below 2; ``flagged`` says that laboratories' flags may stand behind them (``101 H``), which are left out.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Field:
     open: bool = False
     unit: str = ""
     comma: bool = False
+    flagged: bool = False
 
 
 class Records(Cases):
@@ -257,10 +260,9 @@ def _infer(name: str, values: pd.Series) -> Field | str:
         return Field(name, "boolean")
     if pd.api.types.is_datetime64_any_dtype(known):
         return "dates are not read; give an age or a duration"
-    comma = not pd.api.types.is_numeric_dtype(known) and has_commas(known)
-    unit = unit_of(known[~_is_none(known)], comma)
-    if unit is not None:
-        return Field(name, "number", unit=unit, comma=comma)
+    found = _infer_number(name, known[~_is_none(known)])
+    if found is not None:
+        return found
     text = values[~is_missing(values)].astype("string").str.strip()  # where "-" can be an answer
     if set(text.str.lower().unique()) <= {*TRUE, *FALSE}:
         return Field(name, "boolean")
@@ -271,11 +273,31 @@ def _infer(name: str, values: pd.Series) -> Field | str:
     counts = text.value_counts()
     common = tuple(sorted(str(value) for value in counts.index[counts >= RARE]))
     if len(counts) > MAX_CATEGORIES or not common:
-        units = parts_of(text)
-        if float(units["number"].ne("").mean()) >= MOSTLY and units["unit"].nunique() <= FORMS:
-            return f"its numbers are written in {units['unit'].nunique()} units; write them in one"
-        return f"{len(counts)} different texts in {len(text)} rows look like an identifier or free text"
+        return _no_category(text, len(counts))
     return Field(name, "category", common, open=bool((counts < RARE).any()))
+
+
+def _no_category(text: pd.Series, kinds: int) -> str:
+    """Say why texts are neither numbers nor categories."""
+    units = parts_of(text)
+    if float(units["number"].ne("").mean()) >= MOSTLY and units["unit"].nunique() <= FORMS:
+        return f"its numbers are written in {units['unit'].nunique()} units; write them in one"
+    bare, flags = split_flags(text)
+    if flags.ne("").any() and unit_of(bare, has_commas(bare)) is not None:
+        return "letters or signs stand behind most of its numbers; write flags such as H and L in a column of their own"
+    return f"{kinds} different texts in {len(text)} rows look like an identifier or free text"
+
+
+def _infer_number(name: str, known: pd.Series) -> Field | None:
+    """Return the field where nearly all values are numbers."""
+    if pd.api.types.is_numeric_dtype(known) or not numbers(known).hasnans:
+        return Field(name, "number") if unit_of(known, False) is not None else None
+    bare, flags = split_flags(known)
+    flagged = has_flags(flags)
+    known = bare if flagged else known
+    comma = has_commas(known)
+    unit = unit_of(known, comma)
+    return None if unit is None else Field(name, "number", unit=unit, comma=comma, flagged=flagged)
 
 
 def _is_plain(values: pd.Series) -> bool:
@@ -290,7 +312,7 @@ def _remarks(field: Field, values: pd.Series) -> list[str]:
     if field.type != "number" or pd.api.types.is_numeric_dtype(values):
         return []
     rest = values[numbers(values).isna()]  # plain numbers, nearly all there are, carry no sign
-    return remarks(field.name, rest, field.unit, field.comma)
+    return remarks(field.name, rest, field.unit, field.comma, field.flagged)
 
 
 def _is_none(values: pd.Series) -> pd.Series:
@@ -299,7 +321,8 @@ def _is_none(values: pd.Series) -> pd.Series:
 
 
 def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], npt.NDArray[Any]]:
-    found = numbers_in(values, field.unit, field.comma).to_numpy()
+    bare = split_flags(values)[0] if field.flagged else values
+    found = numbers_in(bare, field.unit, field.comma).to_numpy()
     if not np.isnan(found).any():
         return found, np.zeros(len(values), dtype=bool), np.full(len(values), None)
     missing = (is_missing(values, dash=False) | _is_none(values)).to_numpy()
