@@ -131,6 +131,33 @@ def patient_notes(table: pd.DataFrame, leave_out: Collection[str]) -> list[str]:
     ]
 
 
+APART = 0.9
+"""Share of the rows with a label that lack a field, and half of those without know it, for both to stand apart."""
+JOIN = "join the rows of a patient into one: else there is nothing to learn from"
+
+
+def apart_notes(frame: pd.DataFrame, known: npt.NDArray[np.bool_], what: str) -> list[str]:
+    """Tell of a table with fields and labels in rows of their own, as exports with a row per event have them.
+
+    Parameters
+    ----------
+    frame
+        The fields, n rows.
+    known
+        (n,) whether each row has what is to be learnt, ``what``.
+    """
+    if not len(frame.columns) or known.all() or not known.any():
+        return []
+    missing = frame.isna().to_numpy()
+    apart = (missing[known].mean(axis=0) >= APART) & (missing[~known].mean(axis=0) <= 0.5)
+    if apart.mean() < 0.5:
+        return []
+    return [
+        f"{apart.sum()} of {len(apart)} fields are missing in the rows with {what} and known in those without, as "
+        f"where each visit has a row; {JOIN}"
+    ]
+
+
 COHORT = "cohort"
 """Key of a schema that names the column of cohorts, and the column of what was read."""
 

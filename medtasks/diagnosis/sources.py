@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Images, Records, Schema, Source
-from medtasks.cases.columns import clean, cohorts_in, column, names_in, patient_notes
+from medtasks.cases.columns import apart_notes, clean, cohorts_in, column, names_in, patient_notes
 from medtasks.cases.image_files import FLOATING, WINDOWLESS, ImageError, Range
 from medtasks.cases.image_places import find_images, manifest_paths
 from medtasks.cases.images import (
@@ -24,7 +24,7 @@ from medtasks.cases.images import (
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
 from medtasks.cases.tables import is_table, read_table, row_errors, spare_cut, suggest_column, why_missing
 from medtasks.dataset import Dataset, Origin
-from medtasks.diagnosis.labels import encode
+from medtasks.diagnosis.labels import encode, lost_notes
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.splits import SPLIT_NAMES, read_split
@@ -218,7 +218,9 @@ def _images(
             keep.append(i)
             facts.append(found)
     rows = np.array(keep, dtype=np.int64)
-    notes = (*origin.notes, *scaling_notes([fact.bits for fact in facts], within))
+    why = dict(invalid)
+    lost = [f"{note}." for note in lost_notes(labels, rows, [why.get(name) for name in ids])]
+    notes = (*origin.notes, *scaling_notes([fact.bits for fact in facts], within), *lost)
     origin = Origin(origin.source, invalid=tuple(invalid), notes=notes)
     if not keep:
         raise DataError(
@@ -290,8 +292,11 @@ def _records(
     ]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
+    apart = apart_notes(frame, np.array([label is not None for label in labels]), "a label")
     if not len(rows):
-        raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
+        hint = apart[0] if apart else "mend the table"
+        raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint=hint)
+    notes += [*apart, *lost_notes(labels, rows, reasons)]
     codes, classes = encode(labels[rows], where)
     whole = spare_cut(table, {group: "cut", split: "train"})
     groups = names_in(whole, group, where)

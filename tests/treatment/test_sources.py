@@ -99,6 +99,17 @@ def test_what_names_a_patient_or_an_arm_twice_is_noted(table: pd.DataFrame) -> N
     assert "--group" not in " ".join(read(twice, options(group="mrn")).origin.notes)
 
 
+def test_outcomes_and_fields_in_rows_of_their_own_are_told(table: pd.DataFrame) -> None:
+    both = pd.concat([table, table], ignore_index=True).astype(object)
+    later = both.index >= len(table)
+    fields = [name for name in table.columns if name not in ("treatment", "outcome", "id")]
+    both.loc[later, fields] = None
+    both.loc[~later, "outcome"] = None
+    both["visit"] = np.where(later, "later", "first")
+    assert any("join the rows" in note for note in read(both, options()).origin.notes)
+    assert not any("join the rows" in note for note in read(table, options()).origin.notes)
+
+
 def test_allergies_that_rule_out_no_arm_are_noted(table: pd.DataFrame) -> None:
     yes = ["yes", "no"] * 40
     data = read(table.assign(**{"allergy: B (RxNorm 1)": yes, "allergy: nuts": yes}), options())
