@@ -66,6 +66,15 @@ def test_new_classes_are_refused(record_run: Path, table: pd.DataFrame) -> None:
     assert caught.value.exit_code == 4
 
 
+def test_classes_called_otherwise_are_judged_once_named_as_the_hint_says(record_run: Path, table: pd.DataFrame) -> None:
+    called = table.assign(target=(table["target"] == "sick").astype(int))
+    with pytest.raises(DataError, match="no class '0'") as caught:
+        medtasks.evaluate(record_run, called)
+    assert "--classes healthy,sick" in str(caught.value.hint)
+    found = medtasks.evaluate(record_run, called, classes="healthy,sick")
+    assert found.evaluation.metrics == medtasks.evaluate(record_run, table).evaluation.metrics
+
+
 def test_explain_tells_what_speaks_for_a_class(record_run: Path, table: pd.DataFrame) -> None:
     found = medtasks.explain(record_run, table.iloc[:4], "sick")
     assert [part.target for part in found] == ["sick"]

@@ -154,6 +154,7 @@ def test_the_command_says_which_models_lead(twin: Plugins, records_csv: Path, tm
     words = ["compare", "diagnosis", "--data", records_csv, "--models", "flat,twin", "--repeats", 2, "--folds", 2]
     done = cli(*words, "-o", out)
     assert done.code == 0, done.err
+    assert done.err.splitlines()[0] == "Comparing 3 models on 2 x 2 folds of 90 cases: 12 fits."
     lines = done.out.splitlines()
     assert lines[0].startswith(f"diagnosis on {records_csv}: 90 cases, 2 x 2 folds")
     rows = {line.split()[0]: line for line in lines[2:5]}

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from medtasks.auditing.findings import Amount, Finding, Label, Subject
 from medtasks.cases import Records
-from medtasks.cases.columns import names_patients
 from medtasks.evaluation.probing import LEAST, Told, codes_tell, column_tells, separable
 from medtasks.words import plural
 
@@ -99,26 +98,17 @@ def from_records(subject: Subject, records: Records) -> list[Finding]:
             if coded
             else column.to_numpy(dtype=np.float64, na_value=np.nan)
         )
-        what = _advice(field.name, values, subject) or advice
-        mine = from_field(subject, values, f"field {field.name!r} alone tells", what, coded=coded)
+        mine = from_field(subject, values, f"field {field.name!r} alone tells", advice, coded=coded)
         if mine and subject.dataset.classes and any(f"the class {name} (" in mine[0].title for name in classes):
             marks.append(field.name)
         else:
-            found += mine or _equals(subject.amounts(), values, field.name, what)
+            found += mine or _equals(subject.amounts(), values, field.name, advice)
     if marks:
         shown = ", ".join(map(repr, marks[:5])) + (f" and {len(marks) - 5} more" if len(marks) > 5 else "")
         title = f"{plural(len(marks), 'field')} that each {'tells' if len(marks) == 1 else 'tell'} one of the classes"
         found.append(Finding("note", "leaks", f"{title} alone: {shown}",
                              "fine if it is a finding of that disease; else leave it out (--ignore)"))  # fmt: skip
     return found
-
-
-def _advice(name: str, values: Values, subject: Subject) -> str:
-    """Return what to do about a field that seems to name patients with several rows; nothing of others."""
-    known = values[np.isfinite(values)]
-    if subject.dataset.groups is not None or not names_patients(name) or len(np.unique(known)) == len(known):
-        return ""
-    return f"if it names the patient, say so by --group {name!r}: it is no field then, and no patient is torn apart"
 
 
 def _equals(amounts: list[Amount], values: Values, name: str, advice: str) -> list[Finding]:

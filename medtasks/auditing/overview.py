@@ -12,7 +12,7 @@ from medtasks.auditing import arms, images, leaks, molecules, records, shift, va
 from medtasks.auditing.findings import CHECKS, SEVERITIES, Finding, Subject
 from medtasks.auditing.repeats import copies, equal, near, shared_groups
 from medtasks.cases import Images, Molecules, Records
-from medtasks.cases.columns import alike
+from medtasks.cases.columns import JOIN, alike
 from medtasks.dataset import SPLITS, Dataset
 from medtasks.evaluation.splits import Fold
 from medtasks.words import plural
@@ -170,6 +170,9 @@ def _classes(subject: Subject) -> Iterator[Finding]:
 
 
 def _unusable(subject: Subject) -> Iterator[Finding]:
+    for note in subject.dataset.origin.notes:
+        if note.endswith(f"; {JOIN}."):
+            yield Finding("warning", "missing", note.removesuffix(f"; {JOIN}."), JOIN)
     lost = subject.dataset.origin.invalid
     if not lost:
         return

@@ -1,7 +1,8 @@
-"""Numbers as laboratories write them: with a sign before (``<1.0``) or a unit behind (``97 %``, ``80 kg``)."""
+"""Numbers as laboratories write them: with a sign before (``<1.0``), a unit (``97 %``) or a flag behind (``101 H``)."""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 AMOUNT = (
@@ -16,11 +17,29 @@ _COMMA = rf"^{_BEFORE}(?P<whole>\d{{1,3}}(?:\.\d{{3}})+|\d+),(?P<part>\d+)(?P<be
 """A number whose last comma may be a decimal comma; points before it part thousands."""
 _POINT = rf"^{_BEFORE}\d*\.\d+(?![\d.,])"
 _THOUSANDS = rf"^{_BEFORE}[1-9]\d{{0,2}}(?:\.\d{{3}})+(?![\d.,])"
+_FLAG = r"HH?|LL?|\*{1,2}|!{1,2}|[↑↓]{1,2}"
+_FLAGGED = (
+    r"^(?P<value>(?:<=|>=|[<>=≤≥])?\s*[-+]?[\d.,]*\d(?:[eE][-+]?\d+)?(?:\s*[%‰°A-Za-zµμΩ][^\s\d]*\s)?)\s*"
+    rf"(?P<flag>{_FLAG}|\((?:{_FLAG}|[-+]{{1,2}})\)|\[(?:{_FLAG})\]|(?<=\s)[-+]{{1,2}})$"
+)
+"""A number, maybe with a unit, and what says that it is high, low or remarkable. Plus and minus stand apart: 2+ is a
+grade."""
 POINTS = "write decimals with a point and nothing between thousands"
 UNCLEAR = f"may be a fraction or thousands, as 1,234 may; {POINTS}"
 CONTRADICTED = 0.1
 """Share of the numbers with a comma that must show what it is, and that those with a point must not exceed, for a
 column to be one of decimal commas."""
+MOSTLY = 0.9
+"""Share of a column's texts that must be numbers for the rest to count as mistakes, not as categories."""
+
+
+def numbers(values: pd.Series) -> pd.Series:
+    """Turn values into float64; what is no finite number becomes NaN."""
+    if pd.api.types.is_numeric_dtype(values):
+        found = values.astype("float64")
+    else:
+        found = pd.to_numeric(values.astype("string").str.strip(), errors="coerce").astype("float64")
+    return found.where(np.isfinite(found))
 
 
 def amounts(values: pd.Series, unit: str = "") -> pd.Series:
@@ -88,11 +107,61 @@ def has_commas(values: pd.Series) -> bool:
     return bool(sure.any()) and int(sure.sum()) >= most >= int(text.str.match(_POINT).fillna(False).sum())
 
 
-def remarks(name: str, values: pd.Series, unit: str, comma: bool) -> list[str]:
+def unit_of(values: pd.Series, comma: bool) -> str | None:
+    """Return the one unit that nearly all values are numbers in, empty for plain numbers; None where they are none."""
+    if not len(values):
+        return None
+    if float(numbers_in(values, "", comma).notna().mean()) >= MOSTLY:
+        return ""
+    units = parts_of(with_points(values, comma)[0])["unit"]
+    common = units[units != ""].value_counts()
+    return str(common.index[0]) if len(common) and common.iloc[0] >= MOSTLY * len(values) else None
+
+
+def numbers_in(values: pd.Series, unit: str, comma: bool) -> pd.Series:
+    """Turn values into float64, with the signs and the unit that laboratories write; what is no number becomes NaN."""
+    if unit:
+        return amounts(with_points(values, comma)[0], unit)
+    if pd.api.types.is_numeric_dtype(values):
+        return numbers(values)
+    if comma:
+        values = with_points(values, comma)[0]
+    found = numbers(values)
+    rest = found.isna() & values.notna()
+    if not rest.any():
+        return found
+    text = values[rest] if comma else with_points(values[rest])[0]
+    return found.where(~rest, numbers(text).fillna(amounts(text)).reindex(values.index))
+
+
+def split_flags(values: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Take off the flags behind numbers; return the values without, and the flag of each, empty where there is none.
+
+    >>> [list(part) for part in split_flags(pd.Series(["101.1 H", "5.6 mg/l (L)", "2+", "7"]))]
+    [['101.1', '5.6 mg/l', '2+', '7'], ['H', '(L)', '', '']]
+    """
+    text = values.astype("string").str.strip()
+    codes, different = pd.factorize(text)
+    parts = pd.Series(different, dtype="string").str.extract(_FLAGGED).reindex(codes).set_axis(values.index)
+    flags = parts["flag"].fillna("")
+    return text.where(flags.eq(""), parts["value"].str.strip()), flags
+
+
+def has_flags(flags: pd.Series) -> bool:
+    """Say whether what stands behind some numbers are flags: behind most it could be a unit or a name (3L)."""
+    return 0 < float(flags.ne("").mean()) < 0.5
+
+
+def remarks(name: str, values: pd.Series, unit: str, comma: bool, flagged: bool) -> list[str]:
     """Say what was read into those values of a column that are no plain numbers."""
     if values.empty:
         return []
     found = []
+    if flagged:
+        values, flags = split_flags(values)
+        kinds = sorted(set(flags) - {""})
+        litre = "; L as low, not as litre" if "L" in kinds else ""
+        found.append(f"flags behind numbers of column {name!r} ({', '.join(kinds)}) are left out{litre}")
     text = with_points(values, comma)[0]
     if (text != values.astype("string").str.strip()).fillna(False).any():
         found.append(f"decimal commas in column {name!r} are read as points")

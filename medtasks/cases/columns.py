@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -10,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases.records import MAX_CATEGORIES, MOSTLY, numbers
+from medtasks.cases.amounts import MOSTLY, has_commas, numbers, unit_of
+from medtasks.cases.headers import DATE, RATIO, TIME
+from medtasks.cases.identifiers import LEAST_PATIENTS, MAX_CATEGORIES, names_patients
 from medtasks.cases.tables import column_names, is_missing, suggest_column
 from medtasks.errors import DataError, UsageError
 
@@ -83,53 +84,42 @@ def alike_notes(names: Iterable[str], what: str) -> list[str]:
     ]
 
 
-PATIENT = re.compile(
-    r"(subject|patient(en)?|participant|mrn|pid|medical record|person name|(sur|last |full |patient )?name)|"
-    r"(subject|patient(en)?|participant|person|pat|pt|case|fall|client|record|medical record) ?"
-    r"(id|ident|identifier|no|nr|num|number|key|code)"
-)
-"""How columns that name patients are called (lower case, words with blanks between)."""
-LEAST_PATIENTS = 3
-"""Different values below which a column names no patients."""
-
-
-def names_patients(name: str) -> bool:
-    """Say whether a column is called as one that names patients.
-
-    >>> names_patients("SubjectID"), names_patients("pat_id"), names_patients("age")
-    (True, True, False)
-    """
-    words = re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).strip().lower()
-    return PATIENT.fullmatch(words) is not None
-
-
 def patient_columns(table: pd.DataFrame, leave_out: Collection[str]) -> list[tuple[str, int, int]]:
     """Return columns that seem to name patients who have several rows, with their different values and their rows.
 
-    A column that is called so, or whose texts look like identifiers: more kinds than a category has, each a single
-    word with a digit, and each about as frequent as the others, which codes of diseases and drugs are not.
+    First those that are called so, then those whose texts look like identifiers: more kinds than a category has, each a
+    single word with a digit, and each about as frequent as the others, which codes of diseases and drugs are not.
     """
-    found = []
+    called, alike = [], []
     for name in column_names(table):
         if name in leave_out:
             continue
-        called = names_patients(name)
-        if not called and numbers(table[name]).notna().mean() > 1 - MOSTLY:
+        named = names_patients(name)
+        if not named and numbers(table[name]).notna().mean() > 1 - MOSTLY:
             continue  # soon told, as tables may have thousands of columns
         values = table[name][~is_missing(table[name]).to_numpy()]
         text = values.astype("string").str.strip()
-        counts = text.value_counts().to_numpy(dtype=np.float64)
+        counts: npt.NDArray[Any] = text.value_counts().to_numpy(dtype=np.float64)
         if not LEAST_PATIENTS <= len(counts) < len(text):
             continue
-        if called or (
-            len(counts) > MAX_CATEGORIES
-            and len(text) >= 1.5 * len(counts)
-            and counts.std() <= counts.mean()
-            and numbers(values).isna().mean() > MOSTLY
-            and text.str.fullmatch(r"\S*\d\S*").mean() > MOSTLY
-        ):
-            found.append((name, len(counts), len(text)))
-    return found
+        if named:
+            called.append((name, len(counts), len(text)))
+        elif _look_like_names(text, counts):
+            alike.append((name, len(counts), len(text)))
+    return [*called, *alike]
+
+
+def _look_like_names(text: pd.Series, counts: npt.NDArray[Any]) -> bool:
+    """Say whether texts look like identifiers that recur in several rows, and like no measurement, date or time."""
+    return bool(
+        len(counts) > MAX_CATEGORIES
+        and len(text) >= 1.5 * len(counts)
+        and counts.std() <= counts.mean()
+        and numbers(text).isna().mean() > MOSTLY
+        and text.str.fullmatch(r"\S*\d\S*").mean() > MOSTLY
+        and text.str.fullmatch(rf"{DATE}|{TIME}|{RATIO}").mean() <= 1 - MOSTLY
+        and unit_of(text, has_commas(text)) is None
+    )
 
 
 def patient_notes(table: pd.DataFrame, leave_out: Collection[str]) -> list[str]:
@@ -138,6 +128,33 @@ def patient_notes(table: pd.DataFrame, leave_out: Collection[str]) -> list[str]:
         f"the column {name!r} has {kinds} values in {rows} rows: if it names the patient, --group {name!r} keeps the "
         "rows of one on the same side of a split"
         for name, kinds, rows in patient_columns(table, leave_out)
+    ]
+
+
+APART = 0.9
+"""Share of the rows with a label that lack a field, and half of those without know it, for both to stand apart."""
+JOIN = "join the rows of a patient into one: else there is nothing to learn from"
+
+
+def apart_notes(frame: pd.DataFrame, known: npt.NDArray[np.bool_], what: str) -> list[str]:
+    """Tell of a table with fields and labels in rows of their own, as exports with a row per event have them.
+
+    Parameters
+    ----------
+    frame
+        The fields, n rows.
+    known
+        (n,) whether each row has what is to be learnt, ``what``.
+    """
+    if not len(frame.columns) or known.all() or not known.any():
+        return []
+    missing = frame.isna().to_numpy()
+    apart = (missing[known].mean(axis=0) >= APART) & (missing[~known].mean(axis=0) <= 0.5)
+    if apart.mean() < 0.5:
+        return []
+    return [
+        f"{apart.sum()} of {len(apart)} fields are missing in the rows with {what} and known in those without, as "
+        f"where each visit has a row; {JOIN}"
     ]
 
 

@@ -18,8 +18,11 @@ ORDERED = 5
 """So many numbers in ascending order are the names of a matrix (years, wavelengths); fewer may be a patient's."""
 DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([ T].*)?"
 """A date, maybe with the time of day behind."""
-_DATED = re.compile(rf"{DATE}|\d{{1,2}}(:\d{{2}}){{1,2}}")
-_RATIO = re.compile(r"\d+([.,]\d+)?\s*/\s*\d+([.,]\d+)?")
+TIME = r"\d{1,2}(:\d{2}){1,2}"
+RATIO = r"\d+([.,]\d+)?\s*/\s*\d+([.,]\d+)?"
+"""Two numbers with a slash between, as of a blood pressure."""
+_DATED = re.compile(rf"{DATE}|{TIME}")
+_RATIO = re.compile(RATIO)
 _NUMBER = re.compile(r"[<>]?=?\s*[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?\s*%?")
 
 

@@ -12,9 +12,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from medtasks.cases.amounts import POINTS, UNCLEAR, amounts, has_commas, parts_of, remarks, with_points
+from medtasks.cases.amounts import (
+    MOSTLY,
+    POINTS,
+    UNCLEAR,
+    has_commas,
+    has_flags,
+    numbers_in,
+    parts_of,
+    remarks,
+    split_flags,
+    unit_of,
+    with_points,
+)
+from medtasks.cases.amounts import numbers as numbers
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.headers import DATE
+from medtasks.cases.identifiers import MAX_CATEGORIES, is_identifier
 from medtasks.cases.tables import (
     NAMELESS,
     check_names,
@@ -31,10 +45,6 @@ from medtasks.errors import BundleError, DataError, UsageError
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
 FALSE = ("false", "no", "n", "f", "negative", "absent")
-MOSTLY = 0.9
-"""Share of a column's texts that must be numbers for the rest to count as mistakes, not as categories."""
-MAX_CATEGORIES = 50
-"""A text column with more kinds of value is an identifier or free text, which no model here reads."""
 FORMS = 5
 """Numbers with more different endings are no measurements in several units but identifiers."""
 RARE = 2
@@ -48,7 +58,7 @@ class Field:
     ``type`` is ``number``, ``boolean`` or ``category``; ``open`` says that rare categories were pooled,
     so that an unknown one counts as "other" instead of being an error; ``unit`` is what is written behind each
     number (``%``, ``kg``), which later values have to carry too; ``comma`` says that they have decimal commas, so that
-    1,234 is below 2.
+    1,234 is below 2; ``flagged`` says that laboratories' flags may stand behind them (``101 H``), which are left out.
     """
 
     name: str
@@ -57,6 +67,7 @@ class Field:
     open: bool = False
     unit: str = ""
     comma: bool = False
+    flagged: bool = False
 
 
 class Records(Cases):
@@ -228,15 +239,6 @@ def parse(table: pd.DataFrame, fields: Sequence[Field]) -> tuple[pd.DataFrame, l
     return pd.DataFrame(columns, index=range(len(table))), errors
 
 
-def numbers(values: pd.Series) -> pd.Series:
-    """Turn values into float64; what is no finite number becomes NaN."""
-    if pd.api.types.is_numeric_dtype(values):
-        found = values.astype("float64")
-    else:
-        found = pd.to_numeric(values.astype("string").str.strip(), errors="coerce").astype("float64")
-    return found.where(np.isfinite(found))
-
-
 def truths(values: pd.Series) -> npt.NDArray[np.float64]:
     """Turn yes and no, true and false and the like into 1 and 0; what is neither becomes NaN."""
     text = values.astype("string").str.strip().str.lower()
@@ -247,6 +249,8 @@ def truths(values: pd.Series) -> npt.NDArray[np.float64]:
 def _infer(name: str, values: pd.Series) -> Field | str:
     if name.startswith(NAMELESS):
         return "it has no name in the file and may be a row number"
+    if is_identifier(name, values):
+        return "by its name and values it numbers patients, visits or rows; rename it if it is a measurement"
     if _is_plain(values):
         return Field(name, "number")
     known = values[~is_missing(values, dash=False)]
@@ -256,57 +260,49 @@ def _infer(name: str, values: pd.Series) -> Field | str:
         return Field(name, "boolean")
     if pd.api.types.is_datetime64_any_dtype(known):
         return "dates are not read; give an age or a duration"
-    comma = not pd.api.types.is_numeric_dtype(known) and has_commas(known)
-    unit = _unit(known[~_is_none(known)], comma)
-    if unit is not None:
-        return Field(name, "number", unit=unit, comma=comma)
+    found = _infer_number(name, known[~_is_none(known)])
+    if found is not None:
+        return found
     text = values[~is_missing(values)].astype("string").str.strip()  # where "-" can be an answer
     if set(text.str.lower().unique()) <= {*TRUE, *FALSE}:
         return Field(name, "boolean")
-    if _unit(text, True) is not None:
+    if unit_of(text, True) is not None:
         return f"its numbers may be fractions or thousands, as 1,234 may; {POINTS}"
     if float(text.str.fullmatch(DATE).mean()) >= MOSTLY:
         return "dates are not read; give an age or a duration"
     counts = text.value_counts()
     common = tuple(sorted(str(value) for value in counts.index[counts >= RARE]))
     if len(counts) > MAX_CATEGORIES or not common:
-        units = parts_of(text)
-        if float(units["number"].ne("").mean()) >= MOSTLY and units["unit"].nunique() <= FORMS:
-            return f"its numbers are written in {units['unit'].nunique()} units; write them in one"
-        return f"{len(counts)} different texts in {len(text)} rows look like an identifier or free text"
+        return _no_category(text, len(counts))
     return Field(name, "category", common, open=bool((counts < RARE).any()))
+
+
+def _no_category(text: pd.Series, kinds: int) -> str:
+    """Say why texts are neither numbers nor categories."""
+    units = parts_of(text)
+    if float(units["number"].ne("").mean()) >= MOSTLY and units["unit"].nunique() <= FORMS:
+        return f"its numbers are written in {units['unit'].nunique()} units; write them in one"
+    bare, flags = split_flags(text)
+    if flags.ne("").any() and unit_of(bare, has_commas(bare)) is not None:
+        return "letters or signs stand behind most of its numbers; write flags such as H and L in a column of their own"
+    return f"{kinds} different texts in {len(text)} rows look like an identifier or free text"
+
+
+def _infer_number(name: str, known: pd.Series) -> Field | None:
+    """Return the field where nearly all values are numbers."""
+    if pd.api.types.is_numeric_dtype(known) or not numbers(known).hasnans:
+        return Field(name, "number") if unit_of(known, False) is not None else None
+    bare, flags = split_flags(known)
+    flagged = has_flags(flags)
+    known = bare if flagged else known
+    comma = has_commas(known)
+    unit = unit_of(known, comma)
+    return None if unit is None else Field(name, "number", unit=unit, comma=comma, flagged=flagged)
 
 
 def _is_plain(values: pd.Series) -> bool:
     """Say whether every value is a number alone, which is soon told: tables may have thousands of columns."""
     return len(values) > 0 and not pd.api.types.is_bool_dtype(values) and not numbers(values).hasnans
-
-
-def _unit(values: pd.Series, comma: bool) -> str | None:
-    """Return the one unit that nearly all values are numbers in, empty for plain numbers; None where they are none."""
-    if not len(values):
-        return None
-    if float(_numbers_in(values, "", comma).notna().mean()) >= MOSTLY:
-        return ""
-    units = parts_of(with_points(values, comma)[0])["unit"]
-    common = units[units != ""].value_counts()
-    return str(common.index[0]) if len(common) and common.iloc[0] >= MOSTLY * len(values) else None
-
-
-def _numbers_in(values: pd.Series, unit: str, comma: bool) -> pd.Series:
-    """Turn values into float64, with the signs and the unit that laboratories write; what is no number becomes NaN."""
-    if unit:
-        return amounts(with_points(values, comma)[0], unit)
-    if pd.api.types.is_numeric_dtype(values):
-        return numbers(values)
-    if comma:
-        values = with_points(values, comma)[0]
-    found = numbers(values)
-    rest = found.isna() & values.notna()
-    if not rest.any():
-        return found
-    text = values[rest] if comma else with_points(values[rest])[0]
-    return found.where(~rest, numbers(text).fillna(amounts(text)).reindex(values.index))
 
 
 def _remarks(field: Field, values: pd.Series) -> list[str]:
@@ -316,7 +312,7 @@ def _remarks(field: Field, values: pd.Series) -> list[str]:
     if field.type != "number" or pd.api.types.is_numeric_dtype(values):
         return []
     rest = values[numbers(values).isna()]  # plain numbers, nearly all there are, carry no sign
-    return remarks(field.name, rest, field.unit, field.comma)
+    return remarks(field.name, rest, field.unit, field.comma, field.flagged)
 
 
 def _is_none(values: pd.Series) -> pd.Series:
@@ -325,7 +321,8 @@ def _is_none(values: pd.Series) -> pd.Series:
 
 
 def _parse_number(values: pd.Series, field: Field) -> tuple[Any, npt.NDArray[np.bool_], npt.NDArray[Any]]:
-    found = _numbers_in(values, field.unit, field.comma).to_numpy()
+    bare = split_flags(values)[0] if field.flagged else values
+    found = numbers_in(bare, field.unit, field.comma).to_numpy()
     if not np.isnan(found).any():
         return found, np.zeros(len(values), dtype=bool), np.full(len(values), None)
     missing = (is_missing(values, dash=False) | _is_none(values)).to_numpy()

@@ -28,6 +28,8 @@ _PLUS = re.compile(r"\(?\d?\s*\++\)?|\+/?-|±")
 
 _OTHER = re.compile(r"\s*(\{\s*(\"|$)|\[\s*([\[{\"]|$)|<[?!A-Za-z])")
 """How JSON and XML begin, whose values are not to be taken for names of columns."""
+_DECLARED = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?\s*", re.IGNORECASE)
+"""A first line by which Excel is told what separates the fields, and that is no header."""
 ROW_ERROR = "(why the row cannot be used)"
 """The column that tells of each row why it cannot be used, None where it can: only where rows are cut short."""
 NAMELESS = "Unnamed: "
@@ -214,9 +216,10 @@ def _text(path: Path, rows: int) -> Iterator[pd.DataFrame]:
             head = _head(file)
             if _OTHER.match(head):
                 raise DataError(f"{path} is JSON or XML, not a table", hint="give a CSV, TSV or Parquet file")
-            separator = _separator(path, head)
+        declared = _DECLARED.fullmatch(head)
+        separator = declared[1] if declared else _separator(path, head)
         with _open(path, encoding) as file:
-            yield from _frames(_records(file, separator), rows, str(path))
+            yield from _frames(_records(file, separator, declared is not None), rows, str(path))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is a damaged gzip file ({_first_line(error)})", hint="copy it again") from error
     except OSError as error:
@@ -236,8 +239,8 @@ _Record = tuple[int, list[str]]
 """The number of a record's last line in the file, and its fields."""
 
 
-def _records(file: IO[str], separator: str) -> Iterator[_Record]:
-    """Yield the header and the rows; blank lines are no rows."""
+def _records(file: IO[str], separator: str, declared: bool) -> Iterator[_Record]:
+    """Yield the header and the rows; blank lines are no rows, nor is the line that only ``declared`` the separator."""
     ended = False
 
     def lines() -> Iterator[str]:
@@ -250,7 +253,9 @@ def _records(file: IO[str], separator: str) -> Iterator[_Record]:
     for record in reader:
         if ended:  # the reader asks for a line after the last only within a quoted text
             raise csv.Error(f"a quoted text in the row of line {start} does not end")
-        if record and (record != [""] or width == 1):  # of a single column, an empty text is a row
+        if declared and any(record):
+            declared = False
+        elif record and (record != [""] or width == 1):  # of a single column, an empty text is a row
             width = width or len(record)
             yield reader.line_num, record
         start = reader.line_num + 1

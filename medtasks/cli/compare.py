@@ -12,6 +12,7 @@ from medtasks.cli import complete, output
 from medtasks.cli.options import pairs, task_options
 from medtasks.cli.run import AsJson, Device, OnDevice
 from medtasks.errors import UsageError
+from medtasks.words import plural
 
 
 def compare(  # one parameter per option: that is how typer reads a command
@@ -52,26 +53,28 @@ def compare(  # one parameter per option: that is how typer reads a command
     Every model is fitted on every fold with its defaults; the task's headline measure decides, by statistics that are
     corrected for what the folds share. A model that fails is named, and the others are compared.
     """
-    from medtasks import api
+    from medtasks import bundle, comparing
+    from medtasks.compared import FILES
     from medtasks.journal import fits_of
+    from medtasks.settings import resolve
 
-    own = {key: value for key, value in (("target", target), ("group", group)) if value}
+    if out is not None:
+        out = out.expanduser()
+        bundle.check_target(out, FILES)
+    options = {key: value for key, value in (("target", target), ("group", group)) if value}
+    options |= task_options(context, task)
+    settings = resolve({"task": task, "options": options, "seed": seed, "device": device, "folds": folds})
+    named = [name.strip() for name in models.split(",") if name.strip()]
     with output.stopped(lambda: out is not None and fits_of(out).is_file()):
-        found = api.compare(
-            task,
-            data,
-            models=[name.strip() for name in models.split(",") if name.strip()],
-            repeats=repeats,
-            folds=folds,
-            config=by_model(set_ or []),
-            seed=seed,
-            device=device,
-            out=out,
-            resume=resume,
-            progress=output.progress(),
-            **own,
-            **task_options(context, task),
-        )
+        bars = output.progress()
+        entrants = comparing.enter(settings, data, named, repeats, by_model(set_ or []), progress=bars)
+        cases = len(entrants.ready[0].dataset)
+        if not as_json:
+            output.note(
+                f"Comparing {plural(len(entrants.ready), 'model')} on {repeats} x {folds} folds of {cases} cases: "
+                f"{plural(len(entrants.fits), 'fit')}."
+            )
+        found = comparing.run(entrants, out=out, resume=resume, progress=bars)
     summary = {**found.summary, "report": str(out / "report.html") if out else None}
     if as_json:
         output.emit_json(summary)

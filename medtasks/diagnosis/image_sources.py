@@ -19,7 +19,7 @@ from medtasks.cases.image_places import Places, find_images, manifest_paths
 from medtasks.cases.images import ImageFacts, inspect_files
 from medtasks.cases.tables import row_errors, spare_cut, why_missing
 from medtasks.dataset import Dataset, Origin
-from medtasks.diagnosis.labels import encode
+from medtasks.diagnosis.labels import encode, lost_notes
 from medtasks.diagnosis.layouts import lay_out
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError
@@ -144,7 +144,9 @@ def _images(
             keep.append(i)
             facts.append(found)
     rows = np.array(keep, dtype=np.int64)
-    notes = (*origin.notes, *scaling_notes([fact.bits for fact in facts], within))
+    why = dict(invalid)
+    lost = [f"{note}." for note in lost_notes(labels, rows, [why.get(name) for name in ids])]
+    notes = (*origin.notes, *scaling_notes([fact.bits for fact in facts], within), *lost)
     origin = Origin(origin.source, invalid=tuple(invalid), notes=notes)
     if not keep:
         raise DataError(

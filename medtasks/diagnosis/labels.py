@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,10 +21,14 @@ from medtasks.cases.tables import is_table
 from medtasks.dataset import Dataset
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError, suggest
-from medtasks.words import plain, plural
+from medtasks.words import joined, plain, plural
 
 MAX_CLASSES = 100
 """More different values than this are a measurement, not a diagnosis."""
+LOST = "No case of the class"
+"""How the note begins that a class is lost with its rows."""
+SHOWN = 8
+"""So many classes a hint lists at most."""
 NEGATIVE = (
     r"non[- ].+",
     r"benign\b.*|gutartig\b.*",
@@ -120,6 +125,48 @@ def _whole(parts: tuple[str, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
         found.append(names[parts[start:end]] if ends else parts[start])
         start = end
     return tuple(found)
+
+
+def check_known(classes: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Refuse classes of new data that a model does not know, and say how ``--classes`` names them as it does.
+
+    Raises
+    ------
+    DataError
+        Naming one of them.
+    """
+    unknown = sorted(set(classes) - set(known))
+    if not unknown:
+        return
+    meant = _meant(classes, known)
+    if meant:
+        each = " and ".join(f"{name!r} is {other!r}" for name, other in zip(classes, meant, strict=True))
+        hint = f"if {each}, say so with --classes {shlex.quote(joined(meant, ','))}"
+    else:
+        ours, theirs = (", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "") for names in (classes, known))
+        hint = f"--classes names the data's classes ({ours}, in this order) as the model's are called ({theirs})"
+    raise DataError(f"the model knows no class {unknown[0]!r}", hint=hint)
+
+
+def _meant(classes: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
+    """Return which known class each may be: the one written alike, else that in the same place; none if unclear."""
+    alike = {plain(name): name for name in known}
+    found = [alike.get(plain(name), "") for name in classes]
+    if not all(found) and len(classes) == len(known):
+        found = [mine or other for mine, other in zip(found, known, strict=True)]
+    return found if all(found) and len(set(found)) == len(found) <= SHOWN else []
+
+
+def lost_notes(labels: npt.NDArray[Any], kept: npt.NDArray[np.int64], reasons: Sequence[str | None]) -> list[str]:
+    """Say which classes no usable row has, and why; ``kept`` are the rows that are used, ``reasons`` are each row's."""
+    gone = sorted({str(label) for label in labels if label is not None} - set(labels[kept].astype(str)), key=natural)
+    found = []
+    for name in gone[:SHOWN]:
+        why = Counter(reason for label, reason in zip(labels, reasons, strict=True) if label == name and reason)
+        found.append(
+            f"{LOST} {name!r} can be used: {plural(why.total(), 'row')}, most often since {why.most_common(1)[0][0]}"
+        )
+    return found
 
 
 def with_notes(dataset: Dataset) -> Dataset:
@@ -237,7 +284,8 @@ def check_classes(dataset: Dataset) -> None:
     if len(dataset.classes) == 1:
         raise DataError(
             f"{dataset.origin.source} has one class only ({dataset.classes[0]!r})",
-            hint="a diagnosis needs cases of at least two classes" + _deeper(dataset),
+            hint=" ".join(note for note in dataset.origin.notes if note.startswith(LOST))
+            or "a diagnosis needs cases of at least two classes" + _deeper(dataset),
         )
     unit = "cases" if dataset.groups is None else "patients"
     units = dataset.cases.ids if dataset.groups is None else dataset.groups

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Images, Records, Schema, Source
-from medtasks.cases.columns import clean, column, names_in, patient_notes
+from medtasks.cases.columns import apart_notes, clean, column, names_in, patient_notes
 from medtasks.cases.images import check_image_array, load_npz
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
 from medtasks.cases.tables import is_table, read_table, row_errors, spare_cut, suggest_column, why_missing
 from medtasks.dataset import Dataset, Origin
 from medtasks.diagnosis.image_sources import Columns, read_folder, read_manifest, scaling_notes
-from medtasks.diagnosis.labels import NO_GROUP, encode
+from medtasks.diagnosis.labels import NO_GROUP, encode, lost_notes
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, UsageError
 from medtasks.evaluation.splits import read_split
@@ -143,8 +143,11 @@ def _records(
     ]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
+    apart = apart_notes(frame, np.array([label is not None for label in labels]), "a label")
     if not len(rows):
-        raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
+        hint = apart[0] if apart else "mend the table"
+        raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint=hint)
+    notes += [*apart, *lost_notes(labels, rows, reasons)]
     codes, classes = encode(labels[rows], where)
     whole = spare_cut(table, {group: "cut", split: "train"})
     groups = names_in(whole, group, where)

@@ -75,6 +75,11 @@ class Diagnosis(Task):
         """Rename or join classes as the options say, and group images by the patients of DICOM headers."""
         return labels.with_notes(labels.with_patients(labels.relabel(dataset, options), options))
 
+    def align(self, dataset: Dataset, outputs: Outputs) -> Dataset:
+        """Order the classes as the model's; those that it does not know are refused."""
+        labels.check_known(dataset.classes, outputs.classes)
+        return super().align(dataset, outputs)
+
     def check_options(self, options: Any, source: Source | Dataset, dataset: Dataset) -> None:
         """Refuse columns where there is no table, patterns where there are no paths, thresholds for many classes."""
         labels.check_options(options, source, dataset)

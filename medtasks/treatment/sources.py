@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from medtasks.cases import Patients, Schema, Source
-from medtasks.cases.columns import alike_notes, clean, column, names_in, natural, patient_notes
+from medtasks.cases.columns import alike_notes, apart_notes, clean, column, names_in, natural, patient_notes
 from medtasks.cases.events import unread
 from medtasks.cases.records import (
     FALSE,
@@ -130,8 +130,12 @@ def read_patients(table: pd.DataFrame, options: TreatmentOptions, where: str, sc
     reasons = [cut or mine or error for cut, mine, error in zip(row_errors(table), told.reasons, errors, strict=True)]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)
     invalid = tuple((f"row {i + 1}", reason) for i, reason in enumerate(reasons) if reason)
+    answer = columns.dose or columns.outcome
+    apart = apart_notes(frame, ~is_missing(table[answer]).to_numpy(), "a dose" if columns.dose else "an outcome")
     if not len(rows):
-        raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint="mend the table")
+        hint = apart[0] if apart else "mend the table"
+        raise DataError(f"{where} has no usable row (the first: {invalid[0][1]})", hint=hint)
+    notes = [*notes, *apart]
     _check_ids([ids[i] for i in rows], columns, where)
     if told.asked.question == ARM:
         notes = [*notes, *allergy_notes(fields, told.names)]

@@ -282,11 +282,12 @@ def test_visits_of_patients_whom_no_option_names(clinic: pd.DataFrame, named: Ca
     assert not [one for one in medtasks.audit("diagnosis", once).findings if one.check == "groups"]
 
 
-def test_a_number_of_the_patient_that_tells_the_class_is_a_group(clinic: pd.DataFrame) -> None:
+def test_a_number_of_the_patient_that_tells_the_class_is_a_group_and_no_field(clinic: pd.DataFrame) -> None:
     ill = (clinic["target"] == "sick").to_numpy()
     names = np.where(ill, 500, 100) + np.arange(len(clinic)) // 3
     found = medtasks.audit("diagnosis", clinic.drop(columns="split").assign(mrn=names)).findings
-    assert "--group 'mrn'" in only(found, "leaks").advice
+    assert "--group 'mrn'" in only(found, "groups").advice
+    assert not [one for one in found if one.check == "leaks"]
     codes = medtasks.audit("diagnosis", clinic.drop(columns="split").assign(code=names)).findings
     assert "--ignore" in only(codes, "leaks").advice
 

@@ -43,6 +43,8 @@ def kind(values: Any) -> str:
         (["97%", "91 %", "?", "99%"], "number"),
         (["80 kg", "75.5 kg", "80kg"], "number"),
         (["<5 mg/l", "12 mg/l"], "number"),
+        (["97.2", "101.1 H", "88"], "number"),
+        (["3H", "3L", "3H", "3L"], "category"),  # wards
         (["1A", "1A", "2B", "2B"], "category"),
         (["3B", "3B", "2B", "2B"], "category"),  # no unit but a stage
         (["1 mg", "1 mg", "1 g", "1 g"], "category"),
@@ -74,6 +76,7 @@ def test_types_are_told_from_values(values: Any, type_: str) -> None:
         ([*["1,234"] * 30, "12,50"], "may be fractions or thousands"),  # one slip shows nothing
         ([f"{i} {'mg' if i % 2 else 'g'}" for i in range(60)], "2 units"),
         ([f"{i}X{i}b" for i in range(60)], "identifier"),
+        ([f"{i} {'H' if i % 2 else 'LL'}" for i in range(60)], "behind most of its numbers"),
     ],
 )
 def test_columns_that_no_model_reads_are_passed_over_with_a_note(values: Any, says: str) -> None:
@@ -390,3 +393,32 @@ def test_a_few_commas_among_points_are_read_but_show_nothing_of_thousands() -> N
     frame, errors = parse(table, fields)
     assert frame["x"].iloc[30] == 1.5
     assert [i for i, error in enumerate(errors) if error] == [31]
+
+
+def test_laboratories_flags_behind_numbers_are_left_out_with_a_note() -> None:
+    plain = [f"{i}.5" for i in range(20)]
+    flags = ["101.1 H", "5H", "2.5 (LL)", "7*", "8 !!", "<3.5 L", "9 [H]", "4 +", "6 (-)", "1.5 ↑"]
+    table = pd.DataFrame({"x": plain + flags, "y": [*(f"{i},5 g/l" for i in range(20)), *["2,5 g/l H"] * 10]})
+    fields, notes = infer_fields(table)
+    assert fields == [Field("x", "number", flagged=True), Field("y", "number", unit="g/l", comma=True, flagged=True)]
+    assert notes[0] == (
+        "flags behind numbers of column 'x' (!!, (-), (LL), *, +, H, L, [H], ↑) are left out; L as low, not as litre"
+    )
+    assert "flags behind numbers of column 'y' (H) are left out" in notes
+    frame, errors = parse(table, fields)
+    assert not any(errors)
+    assert frame["x"].tolist()[20:] == [101.1, 5, 2.5, 7, 8, 3.5, 9, 4, 6, 1.5]
+    assert frame["y"].tolist()[20:] == [2.5] * 10
+    later, errors = parse(
+        pd.DataFrame({"x": ["5 mg H", "5 A", "L", "5 L"], "y": ["1 g/l", "1 g/l L", "1 H", "1"]}), fields
+    )
+    assert [error is None for error in errors] == [False, False, False, False]
+    assert later["x"].tolist() == pytest.approx([np.nan, np.nan, np.nan, 5], nan_ok=True)
+    assert later["y"].tolist() == pytest.approx([1, 1, np.nan, np.nan], nan_ok=True)
+
+
+def test_a_column_without_flags_in_training_takes_none_later() -> None:
+    """There 5 L may be litres, and what it was read as would be told nowhere."""
+    (field,), _ = infer_fields(pd.DataFrame({"x": ["1", "2"]}))
+    assert parse(pd.DataFrame({"x": ["5 L"]}), [field])[1] == ["field 'x' is not a number"]
+    assert one([f"{i} L" for i in range(60)]) == Field("x", "number", unit="L")

@@ -47,6 +47,17 @@ def test_separators_and_compression_make_no_difference(tmp_path: Path, name: str
     assert list(read_table(path).columns) == ["age", "fever", "place"]
 
 
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=; "])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_first_line_may_say_what_separates_the_fields(tmp_path: Path, first: str, encoding: str) -> None:
+    rows = "a,b,c;d\r\n1,5;x\r\n\r\n2,5;y\r\n"
+    path = text(tmp_path / "t.csv", f"{first}\r\n{rows}", encoding)
+    parts = list(iterate_table(path, rows=1))
+    assert [part.to_dict("list") for part in parts] == [{"a,b,c": ["1,5"], "d": ["x"]}, {"a,b,c": ["2,5"], "d": ["y"]}]
+    assert "line 6 has 3 fields" in str(refused(text(path, f"{first}\r\n{rows}1;2;3\r\n", encoding)))
+    assert read_table(text(path, "sep=\t\na b\tc,d\n1\t2\n")).to_dict("list") == {"a b": ["1"], "c,d": ["2"]}
+
+
 def test_the_separator_is_not_counted_within_quoted_names(tmp_path: Path) -> None:
     table = read_table(text(tmp_path / "t.csv", '"pain, right, mild";b\n1;2\n'))
     assert list(table.columns) == ["pain, right, mild", "b"]

@@ -11,7 +11,7 @@ import pytest
 from medtasks.cases import Records
 from medtasks.cases.columns import clean, column
 from medtasks.dataset import Dataset
-from medtasks.diagnosis.labels import check_classes, encode, relabel, with_notes
+from medtasks.diagnosis.labels import check_classes, check_known, encode, relabel, with_notes
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.errors import DataError, MedtasksError, UsageError
 from medtasks.evaluation.splits import read_split
@@ -211,3 +211,24 @@ def test_a_class_that_the_own_split_does_not_train_is_refused() -> None:
     split = np.array(["train", "valid", "test", "valid", "test", "test"], dtype=object)
     with pytest.raises(DataError, match="class 'b' has no case in the training part"):
         check_classes(dataset(["a"] * 3 + ["b"] * 3, split=split))
+
+
+@pytest.mark.parametrize(
+    ("classes", "known", "hint"),
+    [
+        (
+            ("0", "1"),
+            ("normal", "pneumonia"),
+            "if '0' is 'normal' and '1' is 'pneumonia', say so with --classes normal,",
+        ),
+        (("NORMAL", "Viral_Pneumonia"), ("viral pneumonia", "normal"), "--classes 'normal,viral pneumonia'"),
+        (("no", "yes"), ("no", "flu, severe"), "--classes 'no,\"flu, severe\"'"),
+        (("b", "x"), ("a", "b"), "--classes names the data's classes (b, x, in this order) as the model's are called"),
+        (("1",), ("normal", "pneumonia"), "--classes names the data's classes (1, in this order)"),
+    ],
+)
+def test_classes_called_otherwise_are_named_as_the_models(classes: Any, known: Any, hint: str) -> None:
+    with pytest.raises(DataError, match="the model knows no class") as caught:
+        check_known(classes, known)
+    assert hint in str(caught.value.hint)
+    check_known(known[:1], known)

@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import medtasks
 from medtasks.cases import Images, Records
 from medtasks.cases.image_files import WINDOWLESS
 from medtasks.dataset import Dataset
 from medtasks.diagnosis.image_sources import scaling_notes
+from medtasks.diagnosis.labels import check_classes
 from medtasks.diagnosis.options import DiagnosisOptions
 from medtasks.diagnosis.sources import read
 from medtasks.errors import DataError, MedtasksError, UsageError
@@ -272,6 +274,46 @@ def test_a_bundle_reads_the_manifests_that_it_was_trained_on(tmp_path: Path, ima
     assert (said["status"] == "ok").all()
     done = cli("evaluate", run / "bundle", tmp_path / "m.csv", *given)
     assert f"{len(table)} cases judged" in done.out
+
+
+def test_a_class_whose_rows_are_all_lost_is_named_with_the_reason(
+    tmp_path: Path, manifest: pd.DataFrame, read: Read
+) -> None:
+    table = pd.DataFrame({"age": [50, 60, None, None, None], "target": ["1", "1", "0", "0", "2"]})
+    data = read(table)
+    assert data.origin.notes == (
+        "No case of the class '0' can be used: 2 rows, most often since every field is missing.",
+        "No case of the class '2' can be used: 1 row, most often since every field is missing.",
+    )
+    with pytest.raises(DataError, match="one class only") as caught:
+        check_classes(data)
+    assert caught.value.hint == " ".join(data.origin.notes)
+    (tmp_path / "img" / "4.png").write_text("text")
+    manifest.to_csv(tmp_path / "m.csv", index=False)
+    assert any(
+        note.startswith("No case of the class '0' can be used") for note in read(tmp_path / "m.csv").origin.notes
+    )
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_labels_and_fields_in_rows_of_their_own_are_told(constant: bool, read: Read) -> None:
+    """As a longitudinal export has them: fields at the first visit, the outcome at the last."""
+    none, ages = [None] * 30, list(range(30))
+    both = pd.DataFrame({"age": ages + none, "crp": ages + none, "target": [*none, *["a", "b"] * 15]})
+    both["event"] = ["first"] * 30 + ["last"] * 30
+    if constant:
+        notes = read(both).origin.notes
+        assert any(note.startswith("2 of 3 fields are missing in the rows with a label") for note in notes)
+        found = medtasks.audit("diagnosis", both).findings
+        (told,) = [one for one in found if one.title.startswith("2 of 3 fields are missing")]
+        assert (told.severity, told.check) == ("warning", "missing")
+        assert "join the rows" in told.advice
+    else:
+        with pytest.raises(DataError, match="no usable row") as caught:
+            read(both.drop(columns="event"))
+        assert "join the rows" in str(caught.value.hint)
+    whole = pd.DataFrame({"age": ages, "target": ["a", "b", None] * 10})
+    assert not any("join the rows" in note for note in read(whole).origin.notes)
 
 
 # --- npz ---

@@ -90,10 +90,24 @@ def test_a_missing_truth_value_is_no_treatment(table: pd.DataFrame) -> None:
 
 def test_what_names_a_patient_or_an_arm_twice_is_noted(table: pd.DataFrame) -> None:
     twice = table.assign(mrn=np.arange(80) // 2, treatment=table["treatment"].where(table.index % 2 == 0, "a"))
-    notes = " ".join(read(twice, options()).origin.notes)
+    data = read(twice, options())
+    assert "mrn" not in [field.name for field in data.cases.fields]
+    notes = " ".join(data.origin.notes)
+    assert "column 'mrn' is passed over: by its name" in notes
     assert "'mrn' has 40 values in 80 rows" in notes
     assert "'A', 'a' differ in case" in notes
     assert "--group" not in " ".join(read(twice, options(group="mrn")).origin.notes)
+
+
+def test_outcomes_and_fields_in_rows_of_their_own_are_told(table: pd.DataFrame) -> None:
+    both = pd.concat([table, table], ignore_index=True).astype(object)
+    later = both.index >= len(table)
+    fields = [name for name in table.columns if name not in ("treatment", "outcome", "id")]
+    both.loc[later, fields] = None
+    both.loc[~later, "outcome"] = None
+    both["visit"] = np.where(later, "later", "first")
+    assert any("join the rows" in note for note in read(both, options()).origin.notes)
+    assert not any("join the rows" in note for note in read(table, options()).origin.notes)
 
 
 def test_allergies_that_rule_out_no_arm_are_noted(table: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from medtasks.errors import BundleError
 from medtasks.model import Context, Progress, configure
 from medtasks_record_ensemble import RecordEnsemble, members
 from medtasks_record_ensemble.blend import fold_numbers, sharpen, sharpness, weigh
-from medtasks_record_ensemble.members import Plan, fit_all, hold_out, left_out, threads
+from medtasks_record_ensemble.members import Plan, _extra_trees, fit_all, hold_out, left_out, threads
 from medtasks_record_ensemble.trees import Boosted, Forest
 
 HERE = Context(seed=3)
@@ -195,6 +195,18 @@ def test_a_value_at_a_threshold_goes_scikit_learns_way():
     edge[:, tree.feature[0]] = tree.threshold[0] + np.linspace(-1e-7, 1e-7, 1000)
     assert len(np.unique(edge.astype(np.float32)[:, tree.feature[0]])) < 1000
     assert np.abs(Forest.fit(model).predict(edge) - model.predict_proba(edge)).max() < 1e-9
+
+
+@pytest.mark.parametrize("cases", [90, 1200])
+def test_extra_trees_are_those_of_scikit_learns_forest(cases):
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    rng = np.random.default_rng(3)
+    values, targets = np.round(rng.normal(size=(cases, 5)), 1), rng.integers(0, 3, cases)
+    ours = _extra_trees(Plan(4, trees=8, leaf=2, tries=0.5), values, targets, seed=7)
+    theirs = ExtraTreesRegressor(8, min_samples_leaf=2, max_features=0.5, random_state=7)
+    theirs.fit(values[:, :4], np.eye(3)[targets])
+    assert (ours.predict(values[:, :4]) == theirs.predict(values[:, :4])).all()
 
 
 def test_same_seed_same_model_and_other_seed_another():
