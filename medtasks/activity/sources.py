@@ -29,7 +29,8 @@ from medtasks.activity.splitting import read_times
 from medtasks.cases import Molecules, Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.molecule_files import name_column, structure_column
-from medtasks.cases.molecules import names_of, parts_of, read_structures
+from medtasks.cases.molecules import parts_of, read_structures
+from medtasks.cases.naming import names_of
 from medtasks.cases.tables import column_names, row_errors, spare_cut, suggest_column
 from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError, UsageError

@@ -14,6 +14,7 @@ import pandas as pd
 from medtasks.cases.base import Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.image_files import is_image
+from medtasks.cases.naming import names_of
 from medtasks.cases.tables import is_missing, is_table, iterate_table, row_errors, suggest_column
 from medtasks.errors import DataError, UsageError
 
@@ -61,7 +62,7 @@ def locate(source: Source, chunk: int, columns: tuple[str, str, str | None]) -> 
     """Yield ids, paths and cohorts, ``chunk`` at a time; ``columns`` are a manifest's of paths, ids and cohorts."""
     if isinstance(source, pd.DataFrame):
         for start in range(0, len(source), chunk):
-            yield _of_manifest(source[start : start + chunk], Path(), "the table", columns)
+            yield _of_manifest(source[start : start + chunk], Path(), "the table", columns, start)
         return
     path = Path(source)
     if path.is_dir():
@@ -70,8 +71,10 @@ def locate(source: Source, chunk: int, columns: tuple[str, str, str | None]) -> 
             raise DataError(f"no images in {path}", hint="give a folder of PNG, JPEG, TIFF, BMP or DICOM files")
         ids = [file.relative_to(path).as_posix() for file in files]
     elif is_table(path) and path.is_file():
+        start = 0
         for part in iterate_table(path, chunk):
-            yield _of_manifest(part, path.parent, str(path), columns)
+            yield _of_manifest(part, path.parent, str(path), columns, start)
+            start += len(part)
         return
     elif path.exists():
         files, ids = [path], [path.name]
@@ -99,10 +102,11 @@ def fixed_part(pattern: str) -> Path:
     return Path(*parts[:wild])
 
 
-def _of_manifest(table: pd.DataFrame, root: Path, where: str, columns: tuple[str, str, str | None]) -> Located:
+def _of_manifest(
+    table: pd.DataFrame, root: Path, where: str, columns: tuple[str, str, str | None], start: int
+) -> Located:
     path, name, cohort = columns
     found = zip(row_errors(table), manifest_paths(table, root, where, path), strict=True)
     paths = [error or place or "the row has no path" for error, place in found]
-    names = table[name if name in table.columns else path]
-    ids = ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)]
+    ids = names_of(table, name if name in table.columns else path, start)
     return ids, paths, None if cohort is None else cohorts_in(table, cohort, where)

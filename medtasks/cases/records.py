@@ -15,6 +15,7 @@ import pandas as pd
 from medtasks.cases.amounts import POINTS, UNCLEAR, amounts, has_commas, parts_of, remarks, with_points
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.headers import DATE
+from medtasks.cases.naming import names_of
 from medtasks.cases.tables import (
     NAMELESS,
     check_names,
@@ -157,11 +158,7 @@ class Records(Cases):
             check_columns(part, fields, where)
             frame, errors = parse(part, fields)
             column = schema.get("id")
-            ids = (
-                [str(value) for value in part[column]]
-                if column in part.columns
-                else [str(start + i + 1) for i in range(len(part))]
-            )
+            ids = names_of(part, column if column in part.columns else None, start)
             valid = np.array([i for i, error in enumerate(errors) if error is None], dtype=np.int64)
             cases = cls([ids[i] for i in valid], frame.iloc[valid], fields) if len(valid) else None
             yield Reading(tuple(ids), tuple(errors), cases)

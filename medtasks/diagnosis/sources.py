@@ -21,6 +21,7 @@ from medtasks.cases.images import (
     inspect_files,
     load_npz,
 )
+from medtasks.cases.naming import names_of
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
 from medtasks.cases.tables import is_table, read_table, row_errors, spare_cut, suggest_column, why_missing
 from medtasks.dataset import Dataset, Origin
@@ -167,7 +168,7 @@ def _manifest(
 ) -> Dataset:
     target, group, split, name = columns
     paths = manifest_paths(table, root, where, options.path)
-    ids = [str(value) for value in table[name or options.path]]
+    ids = names_of(table, name or options.path)
     labels = clean(table[target])
     keep, invalid = [], []
     reasons = zip(row_errors(table), paths, why_missing(table[target], "label"), strict=True)
@@ -283,7 +284,7 @@ def _records(
             hint="; ".join(notes[:3]) or "give symptoms, signs or laboratory values",
         )
     frame, errors = parse(table, fields)
-    ids = [str(value) for value in table[name]] if name else [str(i + 1) for i in range(len(table))]
+    ids = names_of(table, name)
     reasons = [
         cut or lacking or error
         for cut, lacking, error in zip(row_errors(table), why_missing(table[target], "label"), errors, strict=True)
