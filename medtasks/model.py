@@ -22,6 +22,8 @@ from medtasks.defaults import check_defaults
 from medtasks.errors import PluginError, UsageError, suggest
 
 T = TypeVar("T")
+_DEVICES = ("auto", "cpu", "gpu")
+"""Where a model can be asked to compute."""
 
 
 class Progress:
@@ -58,6 +60,15 @@ class Context:
     checkpoint: Path | None = None
     deadline: float | None = None
     used: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.device not in _DEVICES:
+            raise UsageError(f"no device is called {self.device!r}", hint=f"use {', '.join(_DEVICES)}")
+        if not isinstance(self.progress, Progress):
+            raise UsageError(
+                f"progress is told to an object of medtasks.model.Progress, not to a {type(self.progress).__name__}",
+                hint="derive a class from it that shows what `track` and `note` are given; leave it out for silence",
+            )
 
     @property
     def rng(self) -> np.random.Generator:

@@ -12,15 +12,17 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from medtasks.cases import Cases, Molecules, Schema, Source
+from medtasks.cases import Cases, Molecules, Schema
 from medtasks.cases.base import Reading
 from medtasks.cases.describing import Describer
+from medtasks.cases.taking import Given, taken
 from medtasks.errors import PluginError, UsageError, suggest
 from medtasks.guarding import calling
 from medtasks.model import Context, Model
 from medtasks.occlusion import Score, occlude
 from medtasks.task import Decision, Outputs, Task
 from medtasks.trust import Trust, advise, withhold
+from medtasks.words import plural
 
 SHOWN = 6
 """Classes or targets that a predictor's short form names."""
@@ -41,6 +43,9 @@ class Explanation:
     values: tuple[npt.NDArray[Any], ...]
     parts: tuple[str, ...] = ()
     structures: tuple[Any, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {plural(len(self.ids), 'case')}: what speaks for {self.target}>"
 
 
 @dataclass(frozen=True, repr=False)  # its arrays fill a screen, and its texts may name cases
@@ -125,13 +130,14 @@ class Predictor:
             answers = pd.concat([answers, advise(quantities, answers, self.trust.level)], axis=1)
         return answers
 
-    def predict(self, source: Source | Cases, *, context: Context | None = None) -> pd.DataFrame:
+    def predict(self, source: Given, *, context: Context | None = None) -> pd.DataFrame:
         """Answer every row of an input.
 
         Parameters
         ----------
         source
-            A path, a glob, a table, or cases.
+            A path, a glob, a table (of pandas, polars or Arrow, or a list with a dictionary per row), or cases; of
+            molecules also SMILES or RDKit molecules, as any sequence or iterator.
 
         Returns
         -------
@@ -149,13 +155,13 @@ class Predictor:
             return self.table(Reading((), (), None), context=context or Context())
         return pd.concat(tables, ignore_index=True)
 
-    def iterate(self, source: Source | Cases, *, context: Context | None = None) -> Iterator[pd.DataFrame]:
+    def iterate(self, source: Given, *, context: Context | None = None) -> Iterator[pd.DataFrame]:
         """Answer an input a chunk at a time, in constant memory; see `predict`."""
         for reading in self._readings(source):
             yield self.table(reading, context=context or Context())
 
     def explain(
-        self, source: Source | Cases, target: str | None = None, *, context: Context | None = None
+        self, source: Given, target: str | None = None, *, context: Context | None = None
     ) -> Iterator[Explanation]:
         """Say, a chunk at a time, what in each valid case speaks for a class or target.
 
@@ -252,11 +258,11 @@ class Predictor:
             mols = tuple(cases.mol(int(row)) for row in rows) if isinstance(cases, Molecules) else ()
             yield Explanation(tuple(cases.ids[rows]), names[target], tuple(values[rows]), self.parts, mols)
 
-    def _readings(self, source: Source | Cases) -> Iterator[Reading[Any]]:
+    def _readings(self, source: Given) -> Iterator[Reading[Any]]:
         if not isinstance(source, Cases):
             if isinstance(source, Sequence) and not isinstance(source, str) and not source:
                 return  # no row in, no row out
-            yield from self.task.read_cases(source, self.schema)
+            yield from self.task.read_cases(taken(source), self.schema)
             return
         if source.kind != self.schema["kind"]:
             raise UsageError(f"the model takes {self.schema['kind']}, not {source.kind}", hint="give cases of its kind")

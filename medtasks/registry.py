@@ -61,6 +61,9 @@ class Entry:
     reason: str | None = None
     mend: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<Entry {self.kind} {self.name} ({self.origin}): {self.state}>"
+
     @property
     def task(self) -> str:
         """The task the entry belongs to: the part of its name before the first dot."""

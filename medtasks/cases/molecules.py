@@ -207,6 +207,11 @@ def parts_of(source: Source | Sequence[Any], chunk: int = CHUNK) -> Iterator[pd.
             f"molecules are not read from a {type(source).__name__}",
             hint="give a path, a pandas.DataFrame, or a list of SMILES or RDKit molecules",
         )
+    if isinstance(source, np.ndarray) and source.ndim != 1:
+        raise DataError(
+            f"molecules are not read from an array of {source.ndim} dimensions",
+            hint="give one of its columns, as in array[:, 0], or a pandas.DataFrame with a column 'smiles'",
+        )
     table = source if isinstance(source, pd.DataFrame) else pd.DataFrame({STRUCTURE: list(source)}, dtype=object)
     check_names("the table", table)
     for start in range(0, len(table), chunk):

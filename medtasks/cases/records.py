@@ -28,7 +28,8 @@ from medtasks.cases.tables import (
     row_errors,
     suggest_column,
 )
-from medtasks.errors import BundleError, DataError, UsageError
+from medtasks.cases.taking import check_source
+from medtasks.errors import BundleError, DataError
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
 FALSE = ("false", "no", "n", "f", "negative", "absent")
@@ -140,11 +141,7 @@ class Records(Cases):
     @classmethod
     def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
         """Read a CSV, TSV or Parquet file, or a table in memory, that has the schema's fields."""
-        if not isinstance(source, (str, Path, pd.DataFrame)):
-            raise UsageError(
-                f"{cls.kind} are given as a table, a path or cases, not as a {type(source).__name__}",
-                hint="make a table of it: pandas.DataFrame(rows)",
-            )
+        check_source(source, f"{cls.kind} are given as a table, a path or cases")
         fields = fields_of(schema)
         where = "the table" if isinstance(source, pd.DataFrame) else str(source)
         parts: Iterable[pd.DataFrame]
