@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from medtasks.cases import Cases, Molecules, Schema
+from medtasks.cases import Cases, Images, Molecules, Records, Schema
 from medtasks.cases.base import Reading
 from medtasks.cases.describing import Describer
 from medtasks.cases.taking import Given, taken
@@ -20,7 +20,9 @@ from medtasks.errors import PluginError, UsageError, suggest
 from medtasks.guarding import calling
 from medtasks.model import Context, Model
 from medtasks.occlusion import Score, occlude
+from medtasks.shapes import check_explanations
 from medtasks.task import Decision, Outputs, Task
+from medtasks.tracing import defined
 from medtasks.trust import Trust, advise, withhold
 from medtasks.words import plural
 
@@ -103,10 +105,7 @@ class Predictor:
         try:
             self.task.check(raw, self.outputs, n)
         except ValueError as error:
-            raise PluginError(
-                f"the model {self.model_id} breaks its contract: {error}",
-                hint="tell its author; `medtasks models` names its home page",
-            ) from None
+            raise self._broken(str(error)) from None
         return raw
 
     def answer(self, cases: Cases, *, context: Context | None = None) -> pd.DataFrame:
@@ -211,16 +210,31 @@ class Predictor:
             if self.model.explains():
                 with self._calling():
                     values = self.model.explain(some, int(target), context=settled)
+                self._check_explained(values, some)
             else:
                 values = occlude(self.score_of(int(target), settled), some, self.describer)
-            if len(values) != len(rows):
-                raise PluginError(
-                    f"the model {self.model_id} explained {len(values)} of {len(rows)} cases",
-                    hint="tell its author",
-                )
             for row, value in zip(rows, values, strict=True):
                 found[row] = value
         return stacked(found)
+
+    def _check_explained(self, values: Any, cases: Cases) -> None:
+        shapes: list[tuple[int | None, ...] | None] = [None] * len(cases)
+        if isinstance(cases, Records):
+            shapes = [(len(cases.fields),)] * len(cases)
+        elif isinstance(cases, Molecules):
+            shapes = [(mol.GetNumAtoms(),) for mol in cases.mols()]
+        elif isinstance(cases, Images):
+            shapes = [(None, None)] * len(cases)
+        try:
+            check_explanations(values, shapes)
+        except ValueError as error:
+            raise self._broken(f"{error}, in {defined(self.model.explain)}") from None
+
+    def _broken(self, why: str) -> PluginError:
+        return PluginError(
+            f"the model {self.model_id} breaks its contract: {why}",
+            hint="tell its author; `medtasks models` names its home page",
+        )
 
     def score_of(self, target: int, context: Context) -> Score:
         """Return a function that gives (n,) what the model says for a class or target; see `medtasks.occlusion`.

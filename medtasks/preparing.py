@@ -19,6 +19,7 @@ from medtasks.evaluation.splits import Fold, Plan
 from medtasks.guarding import calling
 from medtasks.model import Context, Model, Progress, check_device, checked, configure, model_class
 from medtasks.settings import Settings
+from medtasks.signatures import check_calls, required
 from medtasks.task import Outputs, Task, load_task
 from medtasks.trust import COLUMNS
 
@@ -217,6 +218,7 @@ def named_dataset(name: str) -> type[NamedDataset]:
     found = registry.find("dataset", name).load()
     if not (isinstance(found, type) and issubclass(found, NamedDataset)):
         raise PluginError(f"data set {name!r} is no subclass of medtasks.dataset.NamedDataset", hint="tell its author")
+    check_calls(found, {"load": required("variant", keywords=["cache", "seed"])}, f"data set {name!r}")
     return found
 
 
