@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         train,
     )
 
+    __version__: str
+
 __all__ = [
     "audit",
     "compare",
@@ -43,6 +45,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import the API when it is first used: the command line must start at once."""
+    if name == "__version__":
+        from medtasks import registry
+
+        return registry.version()
     if name not in __all__:
         raise AttributeError(f"module 'medtasks' has no attribute {name!r}")
     from medtasks import api

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from medtasks import auditing, bundle, document, overlap, pipeline, record, registry, subgroups
-from medtasks.cases import Cases, Source
+from medtasks.cases import Cases
+from medtasks.cases.taking import Given
 from medtasks.comparing import compare as compare  # a public function of its own module
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, UsageError
@@ -20,12 +21,13 @@ from medtasks.evaluation.splits import Fold
 from medtasks.model import Context, Progress, check_device, checked
 from medtasks.pipeline import Run
 from medtasks.predictor import Explanation, Predictor
-from medtasks.preparing import name_of, prepare, read
+from medtasks.preparing import Data, data_of, name_of, prepare, read
 from medtasks.report import html
 from medtasks.rerunning import rerun as rerun  # likewise
 from medtasks.settings import resolve
 from medtasks.task import Evaluation, Judged, Task, load_task
 from medtasks.training import fit
+from medtasks.words import plural
 
 AnyBundle = Predictor | str | Path
 _EVALUATION = ("metrics.json", "report.html", "predictions.csv")  # what `evaluate` may write
@@ -40,10 +42,13 @@ class Evaluated:
     answers: pd.DataFrame
     summary: dict[str, Any]
 
+    def __repr__(self) -> str:  # its answers and its summary fill a screen
+        return f"<Evaluated {self.summary['model']}: {self.evaluation!r}>"
+
 
 def run(
     task: str,
-    data: Source | Dataset | None = None,
+    data: Data | None = None,
     *,
     out: str | Path | None = None,
     model: str | None = None,
@@ -66,7 +71,8 @@ def run(
     task
         As `tasks` lists it.
     data
-        A path, a DataFrame, a Dataset, or the name of a data set; the task's demo where None.
+        A path, a table (of pandas, polars or Arrow, or a list with a dictionary for each row), a Dataset, or the name
+        of a data set; the task's demo where None.
     out
         The folder of the result; one below ``medtasks-runs`` where None.
     model
@@ -116,7 +122,7 @@ def run(
 
 def train(
     task: str,
-    data: Source | Dataset | None = None,
+    data: Data | None = None,
     *,
     model: str | None = None,
     config: dict[str, Any] | None = None,
@@ -159,13 +165,11 @@ def train(
 
 def load(folder: str | Path, *, device: str = "auto") -> Predictor:
     """Read a predictor back from a bundle, or from the folder of a run; see `medtasks.bundle.load`."""
-    predictor = bundle.load(Path(folder).expanduser(), context=Context(device=device))
-    check_device(type(predictor.model), predictor.model_id, device)
-    return predictor
+    return _on(bundle.load(Path(folder).expanduser(), context=Context(device=device)), device)
 
 
 def predict(
-    predictor: AnyBundle, source: Source | Cases, *, device: str = "auto", progress: Progress | None = None
+    predictor: AnyBundle, source: Given, *, device: str = "auto", progress: Progress | None = None
 ) -> pd.DataFrame:
     """Answer every row of an input: exactly its rows, in order; see `Predictor.predict`."""
     context = Context(device=device, progress=progress or Progress())
@@ -173,7 +177,7 @@ def predict(
 
 
 def explain(
-    predictor: AnyBundle, source: Source | Cases, target: str | None = None, *, device: str = "auto"
+    predictor: AnyBundle, source: Given, target: str | None = None, *, device: str = "auto"
 ) -> list[Explanation]:
     """Say what in each case speaks for a class or target; see `Predictor.explain`."""
     return list(_loaded(predictor, device).explain(source, target, context=Context(device=device)))
@@ -181,7 +185,7 @@ def explain(
 
 def evaluate(
     predictor: AnyBundle,
-    data: Source | Dataset,
+    data: Data,
     *,
     out: str | Path | None = None,
     seed: int = 0,
@@ -206,7 +210,7 @@ def evaluate(
     DataError
         If the data cannot be read, or hold classes that the model does not know.
     """
-    start = time.time()
+    start, data = time.time(), data_of(data)
     folder = None if out is None else Path(out).expanduser()
     if folder is not None:
         bundle.check_target(folder, _EVALUATION)
@@ -262,6 +266,9 @@ class Audit:
     findings: tuple[auditing.Finding, ...]
     summary: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"<Audit of {plural(self.summary['n'], 'case')}: {auditing.summed(self.summary['counts'])}>"
+
     @property
     def severe(self) -> tuple[auditing.Finding, ...]:
         """Those that make a result on these data worthless."""
@@ -270,7 +277,7 @@ class Audit:
 
 def audit(
     task: str,
-    data: Source | Dataset,
+    data: Data,
     *,
     out: str | Path | None = None,
     seed: int = 0,
@@ -300,7 +307,7 @@ def audit(
     >>> audit("diagnosis", "breast-cancer").severe
     ()
     """
-    start = time.time()
+    start, data = time.time(), data_of(data)
     asked = load_task(task)
     chosen = checked(asked.Options, options, f"option of {asked.name}")
     place = None if out is None else Path(out).expanduser()
@@ -364,7 +371,12 @@ def _refuse_settled(task: Task, trained: Any, chosen: Any) -> None:
 
 
 def _loaded(predictor: AnyBundle, device: str) -> Predictor:
-    return predictor if isinstance(predictor, Predictor) else load(predictor, device=device)
+    return _on(predictor, device) if isinstance(predictor, Predictor) else load(predictor, device=device)
+
+
+def _on(predictor: Predictor, device: str) -> Predictor:
+    check_device(type(predictor.model), predictor.model_id, device)
+    return predictor
 
 
 def _explainer(predictor: Predictor, cases: Cases, context: Context) -> Any:

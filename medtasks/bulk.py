@@ -19,6 +19,7 @@ import pandas as pd
 
 from medtasks import bundle
 from medtasks.cases import Molecules
+from medtasks.cases.naming import is_nothing
 from medtasks.errors import DataError, Interrupted, PluginError, UsageError
 from medtasks.machine import PYTHON
 from medtasks.model import Context, Progress, check_device
@@ -107,7 +108,7 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
     def text(value: Any) -> str | None:
         if isinstance(value, str):
             return value
-        if value is None or value != value:
+        if is_nothing(value):
             return None
         return str(Chem.MolToSmiles(value)) if hasattr(value, "GetNumHeavyAtoms") else str(value)
 

@@ -14,16 +14,14 @@ import numpy as np
 import pandas as pd
 
 from medtasks import bundle, outcome, record, registry
-from medtasks.cases import Source
 from medtasks.compared import FILES, Compared, Failure
-from medtasks.dataset import Dataset
 from medtasks.errors import MedtasksError, UsageError, suggest
 from medtasks.evaluation import compare as statistics
 from medtasks.evaluation.bootstrap import Measure
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.journal import Done, Journal
 from medtasks.model import Context, Model, Progress, check_device, configure, model_class
-from medtasks.preparing import Prepared, answering, choose_model, gather
+from medtasks.preparing import Data, Prepared, answering, choose_model, gather
 from medtasks.settings import Settings, resolve
 from medtasks.task import Task
 from medtasks.training import fit, points
@@ -62,7 +60,7 @@ class Entrants:
 
 def compare(
     task: str,
-    data: Source | Dataset | None = None,
+    data: Data | None = None,
     *,
     models: Sequence[str],
     repeats: int = 5,
@@ -120,7 +118,7 @@ def compare(
 
 def enter(
     settings: Settings,
-    data: Source | Dataset | None,
+    data: Data | None,
     models: Sequence[str],
     repeats: int,
     config: Mapping[str, Mapping[str, Any]],

@@ -17,6 +17,7 @@ from medtasks import bundle, fields
 from medtasks.cases import Images, Molecules, Records, Source
 from medtasks.cases.image_files import as_float
 from medtasks.cases.structures import written
+from medtasks.cases.taking import taken
 from medtasks.model import Context, Progress
 from medtasks.occlusion import faithfulness
 from medtasks.predictor import Predictor
@@ -66,7 +67,7 @@ def write(
     drawn: list[Figure | Picture] = []
     invalid: list[tuple[str, str]] = []
     tested: list[float | None] = []
-    readings = predictor.task.read_cases(source, predictor.schema)
+    readings = predictor.task.read_cases(taken(source), predictor.schema)
     with bundle.replacing(out, FILES) as fresh, _Values(fresh, predictor) as values:
         for reading in context.progress.track(readings, "explaining"):
             invalid += [(name, error) for name, error in zip(reading.ids, reading.errors, strict=True) if error]

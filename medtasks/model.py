@@ -20,8 +20,11 @@ from medtasks.cases import Cases
 from medtasks.dataset import Dataset
 from medtasks.defaults import check_defaults
 from medtasks.errors import PluginError, UsageError, suggest
+from medtasks.signatures import check_calls, required
 
 T = TypeVar("T")
+_DEVICES = ("auto", "cpu", "gpu")
+"""Where a model can be asked to compute."""
 
 
 class Progress:
@@ -58,6 +61,15 @@ class Context:
     checkpoint: Path | None = None
     deadline: float | None = None
     used: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.device not in _DEVICES:
+            raise UsageError(f"no device is called {self.device!r}", hint=f"use {', '.join(_DEVICES)}")
+        if not isinstance(self.progress, Progress):
+            raise UsageError(
+                f"progress is told to an object of medtasks.model.Progress, not to a {type(self.progress).__name__}",
+                hint="derive a class from it that shows what `track` and `note` are given; leave it out for silence",
+            )
 
     @property
     def rng(self) -> np.random.Generator:
@@ -179,6 +191,18 @@ class Model(ABC):
         return cls.explain is not Model.explain
 
 
+_CALLS = {
+    "__init__": required("config"),
+    "fit": required("train", "valid", keywords=["context"]),
+    "predict": required("cases", keywords=["context"]),
+    "save": required("folder"),
+    "load": required("folder", keywords=["context"]),
+    "explain": required("cases", "target", keywords=["context"]),
+    "embed": required("cases", keywords=["context"]),
+}
+"""How the methods of a model are called."""
+
+
 def model_class(name: str) -> type[Model]:
     """Load the class of the model called ``name`` and check that it keeps the contract's form.
 
@@ -202,6 +226,7 @@ def model_class(name: str) -> type[Model]:
             f"model {name!r} ({entry.origin}) does not define {lacking}",
             hint="a model defines fit, predict, save and load",
         )
+    check_calls(found, _CALLS, f"model {name!r} ({entry.origin})", on_class=("load",))
     if getattr(found, "task", None) != entry.task or not isinstance(getattr(found, "accepts", None), str):
         raise PluginError(
             f"model {name!r} ({entry.origin}) lacks task = {entry.task!r} or accepts = ...",

@@ -12,15 +12,19 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from medtasks.cases import Cases, Molecules, Schema, Source
+from medtasks.cases import Cases, Images, Molecules, Records, Schema
 from medtasks.cases.base import Reading
 from medtasks.cases.describing import Describer
+from medtasks.cases.taking import Given, taken
 from medtasks.errors import PluginError, UsageError, suggest
 from medtasks.guarding import calling
 from medtasks.model import Context, Model
 from medtasks.occlusion import Score, occlude
+from medtasks.shapes import check_explanations
 from medtasks.task import Decision, Outputs, Task
+from medtasks.tracing import defined
 from medtasks.trust import Trust, advise, withhold
+from medtasks.words import plural
 
 SHOWN = 6
 """Classes or targets that a predictor's short form names."""
@@ -41,6 +45,9 @@ class Explanation:
     values: tuple[npt.NDArray[Any], ...]
     parts: tuple[str, ...] = ()
     structures: tuple[Any, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {plural(len(self.ids), 'case')}: what speaks for {self.target}>"
 
 
 @dataclass(frozen=True, repr=False)  # its arrays fill a screen, and its texts may name cases
@@ -98,10 +105,7 @@ class Predictor:
         try:
             self.task.check(raw, self.outputs, n)
         except ValueError as error:
-            raise PluginError(
-                f"the model {self.model_id} breaks its contract: {error}",
-                hint="tell its author; `medtasks models` names its home page",
-            ) from None
+            raise self._broken(str(error)) from None
         return raw
 
     def answer(self, cases: Cases, *, context: Context | None = None) -> pd.DataFrame:
@@ -125,13 +129,14 @@ class Predictor:
             answers = pd.concat([answers, advise(quantities, answers, self.trust.level)], axis=1)
         return answers
 
-    def predict(self, source: Source | Cases, *, context: Context | None = None) -> pd.DataFrame:
+    def predict(self, source: Given, *, context: Context | None = None) -> pd.DataFrame:
         """Answer every row of an input.
 
         Parameters
         ----------
         source
-            A path, a glob, a table, or cases.
+            A path, a glob, a table (of pandas, polars or Arrow, or a list with a dictionary per row), or cases; of
+            molecules also SMILES or RDKit molecules, as any sequence or iterator.
 
         Returns
         -------
@@ -149,13 +154,13 @@ class Predictor:
             return self.table(Reading((), (), None), context=context or Context())
         return pd.concat(tables, ignore_index=True)
 
-    def iterate(self, source: Source | Cases, *, context: Context | None = None) -> Iterator[pd.DataFrame]:
+    def iterate(self, source: Given, *, context: Context | None = None) -> Iterator[pd.DataFrame]:
         """Answer an input a chunk at a time, in constant memory; see `predict`."""
         for reading in self._readings(source):
             yield self.table(reading, context=context or Context())
 
     def explain(
-        self, source: Source | Cases, target: str | None = None, *, context: Context | None = None
+        self, source: Given, target: str | None = None, *, context: Context | None = None
     ) -> Iterator[Explanation]:
         """Say, a chunk at a time, what in each valid case speaks for a class or target.
 
@@ -205,16 +210,31 @@ class Predictor:
             if self.model.explains():
                 with self._calling():
                     values = self.model.explain(some, int(target), context=settled)
+                self._check_explained(values, some)
             else:
                 values = occlude(self.score_of(int(target), settled), some, self.describer)
-            if len(values) != len(rows):
-                raise PluginError(
-                    f"the model {self.model_id} explained {len(values)} of {len(rows)} cases",
-                    hint="tell its author",
-                )
             for row, value in zip(rows, values, strict=True):
                 found[row] = value
         return stacked(found)
+
+    def _check_explained(self, values: Any, cases: Cases) -> None:
+        shapes: list[tuple[int | None, ...] | None] = [None] * len(cases)
+        if isinstance(cases, Records):
+            shapes = [(len(cases.fields),)] * len(cases)
+        elif isinstance(cases, Molecules):
+            shapes = [(mol.GetNumAtoms(),) for mol in cases.mols()]
+        elif isinstance(cases, Images):
+            shapes = [(None, None)] * len(cases)
+        try:
+            check_explanations(values, shapes)
+        except ValueError as error:
+            raise self._broken(f"{error}, in {defined(self.model.explain)}") from None
+
+    def _broken(self, why: str) -> PluginError:
+        return PluginError(
+            f"the model {self.model_id} breaks its contract: {why}",
+            hint="tell its author; `medtasks models` names its home page",
+        )
 
     def score_of(self, target: int, context: Context) -> Score:
         """Return a function that gives (n,) what the model says for a class or target; see `medtasks.occlusion`.
@@ -252,11 +272,11 @@ class Predictor:
             mols = tuple(cases.mol(int(row)) for row in rows) if isinstance(cases, Molecules) else ()
             yield Explanation(tuple(cases.ids[rows]), names[target], tuple(values[rows]), self.parts, mols)
 
-    def _readings(self, source: Source | Cases) -> Iterator[Reading[Any]]:
+    def _readings(self, source: Given) -> Iterator[Reading[Any]]:
         if not isinstance(source, Cases):
             if isinstance(source, Sequence) and not isinstance(source, str) and not source:
                 return  # no row in, no row out
-            yield from self.task.read_cases(source, self.schema)
+            yield from self.task.read_cases(taken(source), self.schema)
             return
         if source.kind != self.schema["kind"]:
             raise UsageError(f"the model takes {self.schema['kind']}, not {source.kind}", hint="give cases of its kind")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,21 @@ import platformdirs
 
 from medtasks import registry, subgroups
 from medtasks.cases import Schema, Source
+from medtasks.cases.taking import Tabular, check_source, taken
 from medtasks.dataset import SPLITS, Dataset, NamedDataset
 from medtasks.errors import DataError, PluginError, UsageError, suggest
 from medtasks.evaluation.splits import Fold, Plan
 from medtasks.guarding import calling
 from medtasks.model import Context, Model, Progress, check_device, checked, configure, model_class
 from medtasks.settings import Settings
+from medtasks.signatures import check_calls, required
 from medtasks.task import Outputs, Task, load_task
 from medtasks.trust import COLUMNS
 from medtasks.workspace import fresh_name
+
+Data = Source | Dataset | Tabular | Sequence[Mapping[str, Any]]
+"""What can be learnt from or judged on: a path, the name of a data set, a table (of pandas, polars or Arrow, or a list
+with a dictionary for each row), or a Dataset."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Prepared:
         return {name: self.task.counts(self.dataset.take(rows)) for name, rows in parts.items() if len(rows)}
 
 
-def prepare(settings: Settings, data: Source | Dataset | None = None, *, progress: Progress | None = None) -> Prepared:
+def prepare(settings: Settings, data: Data | None = None, *, progress: Progress | None = None) -> Prepared:
     """Check everything a run needs, read the data and split them; nothing is trained.
 
     Raises
@@ -77,7 +83,7 @@ def prepare(settings: Settings, data: Source | Dataset | None = None, *, progres
 
 def gather(
     settings: Settings,
-    data: Source | Dataset | None,
+    data: Data | None,
     models: Sequence[str | None],
     *,
     progress: Progress | None = None,
@@ -98,7 +104,7 @@ def gather(
     for name in models:
         if name is not None:
             model_class(choose_model(task, "", name))
-    source = data if data is not None else settings.data or task.demo
+    source = data_of(data if data is not None else settings.data or task.demo)
     dataset = read(task, source, options, seed=settings.seed, progress=progress)
     task.check_options(options, source, dataset)
     task.check_trainable(dataset)
@@ -145,9 +151,25 @@ def answering(task: Task, kind: str, name: str | None) -> tuple[str, type[Model]
     return model_id, model
 
 
+def data_of(data: Any) -> Source | Dataset:
+    """Return data as tasks read them: a path, the name of a data set, a table of pandas' or a Dataset.
+
+    Raises
+    ------
+    UsageError
+        If they are none of these, nor what such a table can be made of.
+    """
+    found = taken(data)
+    if not isinstance(found, Dataset):
+        hint = "give a path, a table or the name of a data set" if found is None else None
+        check_source(found, "data are given as a path, a table, the name of a data set or a Dataset", hint)
+    source: Source | Dataset = found
+    return source
+
+
 def read(
     task: Task,
-    source: Source | Dataset,
+    source: Data,
     options: Any,
     *,
     seed: int = 0,
@@ -155,25 +177,41 @@ def read(
     schema: Schema | None = None,
 ) -> Dataset:
     """Read a data set: a path, a table, the name of a data set, or one that is in memory already."""
+    source = data_of(source)
     if isinstance(source, Dataset):
         return task.adapt(source, options)
-    if isinstance(source, pd.DataFrame) or Path(source).expanduser().exists():
-        context = Context(progress=progress or Progress())
-        return task.adapt(task.read(source, options, context=context, schema=schema), options)
-    name, _, variant = str(source).partition("/")
     known = {
         entry.name.partition(".")[2]: entry.name for entry in registry.entries("dataset") if entry.task == task.name
     }
+    name, _, variant = source.partition("/") if isinstance(source, str) else ("", "", "")
+    if isinstance(source, pd.DataFrame) or _is_place(source, name in known):
+        context = Context(progress=progress or Progress())
+        try:
+            return task.adapt(task.read(source, options, context=context, schema=schema), options)
+        except DataError as error:
+            if name not in known:
+                raise
+            also = f"the data set {known[name]} is taken where no file or folder is called {str(source)!r}"
+            raise DataError(error.message, hint=f"{error.hint}; {also}" if error.hint else also) from error
     if name not in known:
         raise DataError(
             f"there is no file or folder {str(source)!r}, and no data set of {task.name} of this name",
-            hint=suggest(name, known),
+            hint=suggest(str(source), known),
         )
     loader = named_dataset(known[name])
     cache = Path(platformdirs.user_cache_dir("medtasks"))
     with calling(f"the data set {known[name]}", loader):
         data = loader().load(variant or None, cache=cache, seed=seed)
     return task.adapt(data, options)
+
+
+def _is_place(source: str | Path, named: bool) -> bool:
+    """Say whether data are read from a file or folder of this name, although a data set may be ``named`` so too.
+
+    A folder that is a Python project is none: `medtasks plugins new` makes one that is called as its data set.
+    """
+    path = Path(source).expanduser()
+    return path.exists() and not (named and (path / "pyproject.toml").is_file())
 
 
 def named_dataset(name: str) -> type[NamedDataset]:
@@ -187,6 +225,7 @@ def named_dataset(name: str) -> type[NamedDataset]:
     found = registry.find("dataset", name).load()
     if not (isinstance(found, type) and issubclass(found, NamedDataset)):
         raise PluginError(f"data set {name!r} is no subclass of medtasks.dataset.NamedDataset", hint="tell its author")
+    check_calls(found, {"load": required("variant", keywords=["cache", "seed"])}, f"data set {name!r}")
     return found
 
 

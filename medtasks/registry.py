@@ -23,6 +23,7 @@ import entrypoints
 
 from medtasks.errors import PluginError, UsageError, suggest
 from medtasks.guarding import VARIABLE, Ended, Late, aside, importing
+from medtasks.tracing import told, within
 
 GROUPS = {"task": "medtasks.tasks", "model": "medtasks.models", "dataset": "medtasks.datasets"}
 KINDS = {group: kind for kind, group in GROUPS.items()}
@@ -60,6 +61,9 @@ class Entry:
     state: State = State.READY
     reason: str | None = None
     mend: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Entry {self.kind} {self.name} ({self.origin}): {self.state}>"
 
     @property
     def task(self) -> str:
@@ -108,13 +112,14 @@ class Entry:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a plugin must not end the program
-            reason = str(error) if isinstance(error, Ended) else f"{type(error).__name__}: {error}".rstrip(": ")
+            where = "" if isinstance(error, Ended) else within(error, point.module_name.partition(".")[0])
+            reason = str(error) if isinstance(error, Ended) else told(error) + (f", in {where}" if where else "")
             raise PluginError(
                 f"{self.kind} {self.name!r} ({self.origin}) cannot be loaded: {reason}",
-                hint=replace(self, state=State.BROKEN, mend=self._mend(point, error)).fix,
+                hint=replace(self, state=State.BROKEN, mend=self._mend(point, error, where)).fix,
             ) from error
 
-    def _mend(self, point: Any, error: BaseException) -> str | None:
+    def _mend(self, point: Any, error: BaseException, where: str) -> str | None:
         """Say what to do about an import that failed where installing it again would not help."""
         if isinstance(error, Late):
             return f"give it longer ({VARIABLE}=SECONDS)"
@@ -125,7 +130,7 @@ class Entry:
             return f"install what brings the module {module!r}, which its author adds to `dependencies`"
         parts = (point.object_name or "").split(".")
         if not isinstance(error, AttributeError) or error.name is None or error.name not in parts:
-            return None
+            return f"tell its author of {where}" if where else None
         names = [name for name in getattr(error.obj, "__dict__", {}) if not name.startswith("_")]
         return f"mend its entry point {self.line} ({suggest(error.name, names)})"
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import medtasks
@@ -135,3 +138,112 @@ def test_a_trained_predictor_knows_what_it_learnt_from(table: pd.DataFrame) -> N
     half = np.where(np.arange(len(table)) < 60, "train", "test")
     given = medtasks.train("diagnosis", table.assign(split=half).drop(columns="patient_id"), model="linear-record")
     assert given.facts["split"]["parts"]["test"]["cases"] == 30
+
+
+class Polars:
+    """A table of another library, which pandas' is made of as polars' and Arrow's are."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    def to_pandas(self) -> pd.DataFrame:
+        return self.table
+
+
+@pytest.mark.parametrize("form", [Polars, lambda table: table.to_dict("records"), lambda table: pa.table(dict(table))])
+def test_other_tables_and_lists_of_rows_are_taken_everywhere(record_run: Path, table: pd.DataFrame, form: Any) -> None:
+    given = form(table)
+    predictor = medtasks.train("diagnosis", given, model="linear-record")
+    learnt = medtasks.train("diagnosis", table, model="linear-record")
+    pd.testing.assert_frame_equal(medtasks.predict(predictor, given), medtasks.predict(learnt, table))
+    assert medtasks.explain(record_run, given)[0].ids == medtasks.explain(record_run, table)[0].ids
+    assert medtasks.audit("diagnosis", given).findings == medtasks.audit("diagnosis", table).findings
+    assert medtasks.evaluate(record_run, given).evaluation.metrics == (
+        medtasks.evaluate(record_run, table).evaluation.metrics
+    )
+
+
+def test_molecules_are_taken_from_other_tables(molecules: pd.DataFrame) -> None:
+    predictor = medtasks.train("activity", Polars(molecules), target="pIC50", model="linear-fingerprint")
+    few = molecules.head(3)[["name", "smiles"]]
+    wanted = medtasks.predict(predictor, few)
+    for given in (pa.table(dict(few)), few.to_dict("records"), Polars(few)):
+        pd.testing.assert_frame_equal(medtasks.predict(predictor, given), wanted)
+    arrow = medtasks.predict(predictor, pa.array(few["smiles"].tolist()))
+    assert arrow["pIC50"].tolist() == wanted["pIC50"].tolist()
+    with pytest.raises(DataError, match="array of 2 dimensions") as error:
+        medtasks.predict(predictor, few.to_numpy())
+    assert "array[:, 0]" in str(error.value.hint)
+    mixed = medtasks.predict(predictor, [["CCO"], np.array(["CCO"]), pd.NA, pd.NaT, "CCO"])
+    assert mixed["status"].tolist() == ["invalid"] * 4 + ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (None, "give a path"),
+        (np.zeros((3, 2)), "columns="),
+        ({"age": [61], "target": ["ill"]}, "a dictionary for each row"),
+        (["CCO", "CC"], "pandas.DataFrame"),
+        (3, "pandas.DataFrame"),
+    ],
+)
+@pytest.mark.parametrize("call", ["train", "run", "audit", "evaluate"])
+@pytest.mark.parametrize("task", ["diagnosis", "activity", "treatment"])
+def test_what_is_no_data_is_told_by_its_type(record_run: Path, call: str, task: str, given: Any, hint: str) -> None:
+    if given is None and call in ("train", "run"):
+        return  # the demo
+    with pytest.raises(UsageError, match=f"not as a {type(given).__name__}") as error:
+        getattr(medtasks, call)(record_run if call == "evaluate" else task, given)
+    assert hint in str(error.value.hint)
+
+
+def test_images_are_not_read_from_a_list(image_run: Path) -> None:
+    with pytest.raises(UsageError, match="not as a list") as error:
+        medtasks.predict(image_run, [np.zeros((9, 9))])
+    assert "'path'" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("device", ["cuda", "GPU", "gpu:0", "", None])
+def test_a_wrong_device_is_refused_everywhere(record_run: Path, table: pd.DataFrame, device: Any) -> None:
+    predictor = medtasks.load(record_run)
+    for call in (
+        lambda: medtasks.load(record_run, device=device),
+        lambda: medtasks.predict(record_run, table, device=device),
+        lambda: medtasks.predict(predictor, table, device=device),
+        lambda: medtasks.explain(predictor, table, device=device),
+        lambda: medtasks.evaluate(predictor, table, device=device),
+        lambda: medtasks.train("diagnosis", table, device=device),
+    ):
+        with pytest.raises(UsageError, match="device"):
+            call()
+
+
+def test_a_predictor_in_hand_does_not_fall_back_to_the_cpu(record_run: Path, table: pd.DataFrame) -> None:
+    with pytest.raises(UsageError, match="does not run on a GPU"):
+        medtasks.predict(medtasks.load(record_run), table, device="gpu")
+
+
+def test_progress_is_an_object(record_run: Path, table: pd.DataFrame) -> None:
+    told: Any = True
+    for call in (
+        lambda: medtasks.train("diagnosis", table, progress=told),
+        lambda: medtasks.predict(record_run, table, progress=told),
+        lambda: medtasks.audit("diagnosis", table, progress=told),
+    ):
+        with pytest.raises(UsageError, match="progress") as error:
+            call()
+        assert "`track` and `note`" in str(error.value.hint)
+
+
+def test_results_print_in_a_line_and_name_no_patient(record_run: Path, table: pd.DataFrame) -> None:
+    judged, found = medtasks.evaluate(record_run, table), medtasks.audit("diagnosis", table)
+    for one in (judged, found, medtasks.explain(record_run, table)[0], medtasks.models()[0]):
+        assert len(repr(one)) < 200
+        assert "MARK" not in repr(one)
+    assert repr(judged).startswith("<Evaluated diagnosis.linear-record: <Evaluation of 90 cases: auroc")
+    assert repr(found).startswith("<Audit of 90 cases: ")
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert medtasks.__version__ == version("medtasks")

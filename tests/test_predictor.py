@@ -52,13 +52,13 @@ def test_answers_are_probabilities_with_a_decision(predictor: Predictor, table: 
 def test_no_row_in_is_no_row_out(predictor: Predictor, table: pd.DataFrame) -> None:
     usual = predictor.predict(table.head(1)).columns.tolist()
     for source in (table.head(0), []):
-        answers = predictor.predict(source)  # type: ignore[arg-type]  # what users may have
+        answers = predictor.predict(source)
         assert (len(answers), answers.columns.tolist()) == (0, usual)
 
 
 def test_rows_in_a_list_are_told_to_become_a_table(predictor: Predictor) -> None:
     with pytest.raises(UsageError, match="not as a list") as caught:
-        predictor.predict([{"crp": "SECRETVALUE"}])  # type: ignore[arg-type]
+        predictor.predict([("SECRETVALUE", 3)])
     assert "pandas.DataFrame(rows)" in str(caught.value.hint)
     assert "SECRETVALUE" not in str(caught.value)
 

@@ -31,7 +31,8 @@ from medtasks.cases import Molecules, Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.cxsmiles import split_extension
 from medtasks.cases.molecule_files import name_column, structure_column
-from medtasks.cases.molecules import names_of, parts_of, read_structures
+from medtasks.cases.molecules import parts_of, read_structures
+from medtasks.cases.naming import names_of
 from medtasks.cases.tables import column_names, row_errors, spare_cut, suggest_column
 from medtasks.dataset import Dataset, Origin
 from medtasks.errors import DataError, UsageError

@@ -4,6 +4,18 @@ from medtasks.auditing.arms import lost
 from medtasks.auditing.findings import CHECKS, SEVERITIES, Finding
 from medtasks.auditing.overview import audit, ordered
 from medtasks.auditing.repeats import ungrouped
-from medtasks.auditing.reporting import counted, page, section
+from medtasks.auditing.reporting import counted, page, section, summed
 
-__all__ = ["CHECKS", "SEVERITIES", "Finding", "audit", "counted", "lost", "ordered", "page", "section", "ungrouped"]
+__all__ = [
+    "CHECKS",
+    "SEVERITIES",
+    "Finding",
+    "audit",
+    "counted",
+    "lost",
+    "ordered",
+    "page",
+    "section",
+    "summed",
+    "ungrouped",
+]

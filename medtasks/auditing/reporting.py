@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from medtasks.auditing.findings import SEVERITIES, Finding
 from medtasks.auditing.overview import audit
@@ -30,6 +30,15 @@ def counted(findings: Sequence[Finding]) -> dict[str, int]:
     """
     counts = Counter(one.severity for one in findings)
     return {name: counts[name] for name in SEVERITIES}
+
+
+def summed(counts: Mapping[str, int]) -> str:
+    """Say how many findings there are.
+
+    >>> summed({"severe": 0, "warning": 2, "note": 1}), summed(counted([]))
+    ('2 warning, 1 note', 'nothing found')
+    """
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing found"
 
 
 def section(dataset: Dataset, folds: Sequence[Fold] = (), seed: int = 0) -> Section:

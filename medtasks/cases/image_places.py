@@ -16,6 +16,7 @@ import pandas as pd
 from medtasks.cases.base import Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.image_files import SUFFIXES, UNREAD, is_image
+from medtasks.cases.naming import names_of
 from medtasks.cases.tables import is_missing, is_table, iterate_table, row_errors, suggest_column
 from medtasks.errors import DataError, UsageError
 from medtasks.words import plain, plural
@@ -216,7 +217,7 @@ def locate(source: Source, chunk: int, columns: tuple[str, str, str | None]) -> 
     if isinstance(source, pd.DataFrame):
         places = Places(Path())
         for start in range(0, len(source), chunk):
-            yield _of_manifest(source[start : start + chunk], places, "the table", columns)
+            yield _of_manifest(source[start : start + chunk], places, "the table", columns, start)
         return
     path = Path(source)
     if path.is_dir():
@@ -225,9 +226,10 @@ def locate(source: Source, chunk: int, columns: tuple[str, str, str | None]) -> 
             raise DataError(f"no images in {path}", hint="give a folder of PNG, JPEG, TIFF, BMP or DICOM files")
         ids = [file.relative_to(path).as_posix() for file in files]
     elif is_table(path) and path.is_file():
-        places = Places(path.parent)
+        places, start = Places(path.parent), 0
         for part in iterate_table(path, chunk):
-            yield _of_manifest(part, places, str(path), columns)
+            yield _of_manifest(part, places, str(path), columns, start)
+            start += len(part)
         return
     elif path.exists():
         files, ids = [path], [path.name]
@@ -255,12 +257,13 @@ def fixed_part(pattern: str) -> Path:
     return Path(*parts[:wild])
 
 
-def _of_manifest(table: pd.DataFrame, places: Places, where: str, columns: tuple[str, str, str | None]) -> Located:
+def _of_manifest(
+    table: pd.DataFrame, places: Places, where: str, columns: tuple[str, str, str | None], start: int
+) -> Located:
     path, name, cohort = columns
     if path not in table.columns and "path" in table.columns:  # other manifests than the one trained on may have it
         path = "path"
     found = zip(row_errors(table), manifest_paths(table, places, where, path), strict=True)
     paths = [error or place or "the row has no path" for error, place in found]
-    names = table[name if name in table.columns else path]
-    ids = ["" if gone else str(value) for value, gone in zip(names, is_missing(names), strict=True)]
+    ids = names_of(table, name if name in table.columns else path, start)
     return ids, paths, None if cohort is None else cohorts_in(table, cohort, where)

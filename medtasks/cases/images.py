@@ -28,6 +28,7 @@ from medtasks.cases.image_files import (
     stored,
 )
 from medtasks.cases.image_places import locate
+from medtasks.cases.taking import check_source
 from medtasks.errors import BundleError, DataError
 from medtasks.machine import cores
 
@@ -196,6 +197,11 @@ class Images(Cases):
         """Read a file, a folder, a glob, a manifest (column ``path``) or an ``.npz``; see `Cases.read`."""
         # Any image that decodes can be brought to what a model wants: the schema only names a manifest's columns, and
         # what counted as black and white in training.
+        check_source(
+            source,
+            "images are given as a path, a glob, a table or cases",
+            "name their files in a table's column 'path'",
+        )
         within = _range_of(schema)
         if isinstance(source, (str, Path)):
             source = Path(source).expanduser()

@@ -14,6 +14,7 @@ import pandas as pd
 from medtasks.cases.base import Cases, Reading, Schema, Source
 from medtasks.cases.columns import COHORT, cohorts_in
 from medtasks.cases.molecule_files import NAME, STRUCTURE, iterate_molecules, name_column, structure_column
+from medtasks.cases.naming import is_nothing, names_of
 from medtasks.cases.structures import Mol, Standard, StructureError, quiet, read_mol, read_smiles, smiles, version
 from medtasks.cases.tables import ROW_ERROR, check_names, row_errors, suggest_column
 from medtasks.errors import DataError
@@ -206,19 +207,15 @@ def parts_of(source: Source | Sequence[Any], chunk: int = CHUNK) -> Iterator[pd.
             f"molecules are not read from a {type(source).__name__}",
             hint="give a path, a pandas.DataFrame, or a list of SMILES or RDKit molecules",
         )
+    if isinstance(source, np.ndarray) and source.ndim != 1:
+        raise DataError(
+            f"molecules are not read from an array of {source.ndim} dimensions",
+            hint="give one of its columns, as in array[:, 0], or a pandas.DataFrame with a column 'smiles'",
+        )
     table = source if isinstance(source, pd.DataFrame) else pd.DataFrame({STRUCTURE: list(source)}, dtype=object)
     check_names("the table", table)
     for start in range(0, len(table), chunk):
         yield table.iloc[start : start + chunk]
-
-
-def names_of(table: pd.DataFrame, column: str | None, start: int = 0) -> list[str]:
-    """Return the name of each row: from a column, or its number, counted from ``start`` + 1."""
-    if column is None:
-        return [str(start + i + 1) for i in range(len(table))]
-    return [
-        str(start + i + 1) if value is None or value != value else str(value) for i, value in enumerate(table[column])
-    ]
 
 
 def read_structures(values: Iterable[Any], standard: Standard) -> list[bytes | str]:
@@ -249,6 +246,6 @@ def _given(value: Any, standard: Standard) -> Mol:
         return read_mol(value, standard)
     if isinstance(value, StructureError):  # of a record that could not be read
         raise StructureError(str(value))
-    if value is None or value is pd.NA or value != value:
+    if is_nothing(value):
         raise StructureError("the row has no structure")
     raise StructureError(f"the structure is a {type(value).__name__}, neither SMILES nor a molecule")

@@ -29,6 +29,7 @@ from medtasks.cases.amounts import numbers as numbers
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.headers import DATE
 from medtasks.cases.identifiers import MAX_CATEGORIES, is_identifier
+from medtasks.cases.naming import names_of
 from medtasks.cases.tables import (
     NAMELESS,
     check_names,
@@ -41,7 +42,8 @@ from medtasks.cases.tables import (
     row_errors,
     suggest_column,
 )
-from medtasks.errors import BundleError, DataError, UsageError
+from medtasks.cases.taking import check_source
+from medtasks.errors import BundleError, DataError
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
 FALSE = ("false", "no", "n", "f", "negative", "absent")
@@ -150,11 +152,7 @@ class Records(Cases):
     @classmethod
     def read(cls, source: Source, schema: Schema, *, chunk: int = CHUNK) -> Iterator[Reading[Self]]:
         """Read a CSV, TSV or Parquet file, or a table in memory, that has the schema's fields."""
-        if not isinstance(source, (str, Path, pd.DataFrame)):
-            raise UsageError(
-                f"{cls.kind} are given as a table, a path or cases, not as a {type(source).__name__}",
-                hint="make a table of it: pandas.DataFrame(rows)",
-            )
+        check_source(source, f"{cls.kind} are given as a table, a path or cases")
         fields = fields_of(schema)
         where = "the table" if isinstance(source, pd.DataFrame) else str(source)
         parts: Iterable[pd.DataFrame]
@@ -168,11 +166,7 @@ class Records(Cases):
             check_columns(part, fields, where)
             frame, errors = parse(part, fields)
             column = schema.get("id")
-            ids = (
-                [str(value) for value in part[column]]
-                if column in part.columns
-                else [str(start + i + 1) for i in range(len(part))]
-            )
+            ids = names_of(part, column if column in part.columns else None, start)
             valid = np.array([i for i, error in enumerate(errors) if error is None], dtype=np.int64)
             cases = cls([ids[i] for i in valid], frame.iloc[valid], fields) if len(valid) else None
             yield Reading(tuple(ids), tuple(errors), cases)

@@ -51,9 +51,11 @@ def audit(
 
 
 def _tell(found: api.Audit) -> None:
+    from medtasks.auditing import summed
+
     summary = found.summary
-    counts = ", ".join(f"{count} {name}" for name, count in summary["counts"].items() if count)
-    typer.echo(f"{summary['data']} for {summary['task']}: {summary['n']} cases, {counts or 'nothing found'}")
+    counts = summed(summary["counts"])
+    typer.echo(f"{summary['data']} for {summary['task']}: {summary['n']} cases, {counts}")
     if found.findings:
         output.table(["severity", "check", "finding"], [[one.severity, one.check, one.title] for one in found.findings])
         typer.echo("what to do:")

@@ -17,6 +17,7 @@ from medtasks.cases.columns import clean, cohorts_in, names_in, patient_notes
 from medtasks.cases.image_files import FLOATING, WINDOWLESS, ImageError, Range
 from medtasks.cases.image_places import Places, find_images, manifest_paths
 from medtasks.cases.images import ImageFacts, inspect_files
+from medtasks.cases.naming import names_of
 from medtasks.cases.tables import row_errors, spare_cut, why_missing
 from medtasks.dataset import Dataset, Origin
 from medtasks.diagnosis.labels import encode, lost_notes
@@ -62,7 +63,7 @@ def read_manifest(
     target, group, split, name = columns
     places = Places(root)
     paths = manifest_paths(table, places, where, options.path)
-    ids = [str(value) for value in table[name or options.path]]
+    ids = names_of(table, name or options.path)
     labels = clean(table[target])
     whole = spare_cut(table, {group: "cut", split: "train"})
     groups = names_in(whole, group, where)

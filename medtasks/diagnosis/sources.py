@@ -12,6 +12,7 @@ import pandas as pd
 from medtasks.cases import Images, Records, Schema, Source
 from medtasks.cases.columns import apart_notes, clean, column, names_in, patient_notes
 from medtasks.cases.images import check_image_array, load_npz
+from medtasks.cases.naming import names_of
 from medtasks.cases.records import check_columns, fields_of, infer_fields, parse, with_names
 from medtasks.cases.tables import is_table, read_table, row_errors, spare_cut, suggest_column, why_missing
 from medtasks.dataset import Dataset, Origin
@@ -136,7 +137,7 @@ def _records(
             hint="; ".join(notes[:3]) or "give symptoms, signs or laboratory values",
         )
     frame, errors = parse(table, fields)
-    ids = [str(value) for value in table[name]] if name else [str(i + 1) for i in range(len(table))]
+    ids = names_of(table, name)
     reasons = [
         cut or lacking or error
         for cut, lacking, error in zip(row_errors(table), why_missing(table[target], "label"), errors, strict=True)

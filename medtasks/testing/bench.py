@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pydantic
 
 from medtasks import registry
 from medtasks.cases import Cases, Images
@@ -142,12 +143,12 @@ class Bench:
         _ = self.answers  # of others there is no decision
         return self.once("decide", lambda: self.decided(self.fitted, self.train, self.valid))
 
-    def fit(self, train: Dataset, valid: Dataset) -> Model:
-        """Return a new model, fitted, watched."""
+    def fit(self, train: Dataset, valid: Dataset, config: pydantic.BaseModel | None = None) -> Model:
+        """Return a new model, fitted, watched; with its settings where no other ``config`` is given."""
         given = {"train": train, "valid": valid}
         before = {name: _state(data) for name, data in given.items()}
         with watched("fit", self.seen):
-            model = self.model(self.config)
+            model = self.model(config or self.config)
             model.fit(train, valid, context=self.context)
         self.seen.changed += [("fit", name) for name, data in given.items() if _state(data) != before[name]]
         return model

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pydantic
 
 from medtasks.cases import Cases, Images, Molecules, Records
 from medtasks.dataset import Dataset
 from medtasks.rounding import apart, same
 from medtasks.safe_files import PACKED, fault, files, unpacked
+from medtasks.saving import read_model
 from medtasks.testing.bench import Bench
 from medtasks.testing.fresh import answered
 from medtasks.testing.report import Broken
@@ -29,7 +32,7 @@ WINDOW = 48
 
 
 def fresh_process(bench: Bench) -> None:
-    """A fresh process that loads what `save` wrote gives the same answers.
+    """A fresh process that loads what `save` wrote gives the same answers, and so does `load` with other settings.
 
     To mend: write in `save` everything that `predict` uses, and read it back in `load`; `load` gets no Config (it is
     set on the model afterwards), so store what it needs of it.
@@ -37,6 +40,45 @@ def fresh_process(bench: Bench) -> None:
     before, again = bench.answers, answered(bench, bench.saved).raw
     if not same(before, again):
         raise Broken(f"answers after loading in a fresh process differ: {apart(before, again)}")
+    if (other := moved(bench.config)) is not None:
+        _set_otherwise(bench, other)
+
+
+def moved(config: pydantic.BaseModel) -> pydantic.BaseModel | None:
+    """Return hyper-parameters of which each number is a little smaller, or larger, if it may be; None where none may.
+
+    0 stays, which often stands for none or for a choice of the model's own.
+    """
+    kept = {name: getattr(config, name) for name in type(config).model_fields}
+    found = dict(kept)
+    for name, value in kept.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not (value and math.isfinite(value)):
+            continue
+        for number in (value - 1 or 2, value + 1) if isinstance(value, int) else (0.75 * value, 1.5 * value):
+            try:
+                type(config).model_validate({**found, name: number})
+            except pydantic.ValidationError:  # a bound, or what its author asks of several together
+                continue
+            found[name] = number
+            break
+    return None if found == kept else type(config).model_validate(found)
+
+
+def _set_otherwise(bench: Bench, config: pydantic.BaseModel) -> None:
+    """Fit with other settings, and ask the model before it is saved and after: it may live on its Config's defaults."""
+    place = bench.folder / "saved-otherwise"
+    place.mkdir()
+    try:
+        model = bench.fit(bench.train, bench.valid, config)
+        before = bench.predict(bench.test.cases, model)
+        bench.task.check(before, bench.outputs, len(bench.test))
+    except Exception:  # it need not learn with settings that nobody has chosen
+        return
+    model.save(place)
+    again = bench.predict(bench.test.cases, read_model(bench.model, bench.name, place, config, bench.context))
+    if not same(before, again):
+        told = ", ".join(f"{key}={value!r}" for key, value in config if getattr(bench.config, key) != value)
+        raise Broken(f"answers after loading differ where settings do ({told}): {apart(before, again)}")
 
 
 def safe_files(bench: Bench) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from medtasks.cases import Patients, Schema, Source
 from medtasks.cases.columns import alike_notes, apart_notes, clean, column, names_in, natural, patient_notes
 from medtasks.cases.events import unread
+from medtasks.cases.naming import names_of
 from medtasks.cases.records import (
     FALSE,
     TRUE,
@@ -101,7 +102,7 @@ def lost_outcomes(
     columns = _columns(table, options, "the table")
     if columns.treatment is None or columns.outcome is None:
         return None
-    ids = [str(value) for value in table[columns.id]] if columns.id else [str(i + 1) for i in range(len(table))]
+    ids = names_of(table, columns.id)
     return clean(table[columns.treatment]), is_missing(table[columns.outcome]).to_numpy(), ids
 
 
@@ -125,7 +126,7 @@ def read_patients(table: pd.DataFrame, options: TreatmentOptions, where: str, sc
             hint="; ".join(notes[:3]) or "give what was known of each patient when the treatment was chosen",
         )
     frame, errors = parse(table, fields)
-    ids = [str(value) for value in table[columns.id]] if columns.id else [str(i + 1) for i in range(len(table))]
+    ids = names_of(table, columns.id)
     told = _doses(table, columns) if columns.dose else _arms(table, columns, options)
     reasons = [cut or mine or error for cut, mine, error in zip(row_errors(table), told.reasons, errors, strict=True)]
     rows = np.array([i for i, reason in enumerate(reasons) if reason is None], dtype=np.int64)

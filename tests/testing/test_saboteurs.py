@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pydantic
 import pytest
 
+from medtasks.model import Config
 from medtasks.testing import CHECKS, State, check
+from medtasks.testing.storing import moved
 
 HONEST = '''
 import numpy as np
@@ -181,6 +184,43 @@ def test_what_load_forgets_is_seen_in_a_fresh_process(plugins: Any) -> None:
     report = check(name)
     assert failed(report) == {"fresh-process"}, str(report)
     assert "kept" in report.of(State.FAILED)[0].reason
+
+
+@pytest.mark.usefixtures("without_processes")
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_load_takes_from_the_defaults_is_seen(plugins: Any, stored: bool) -> None:
+    name = install(plugins, "acme-defaults", None)
+    place = plugins.folder / "acme_defaults.py"
+    text = place.read_text().replace("np.exp(4 *", "np.exp(self.scale *")
+    text = text.replace(FIT, FIT + "        self.scale = 4 * self.config.ridge\n")
+    if stored:
+        text = text.replace("coef=self.coef, **", "coef=self.coef, four=self.scale, **")
+    scale = 'arrays.pop("four")' if stored else "4 * model.config.ridge"
+    loaded = '        model.coef = arrays.pop("coef")\n'
+    place.write_text(text.replace(loaded, f"{loaded}        model.scale = {scale}\n"))
+    report = check(name)
+    assert failed(report) == (set() if stored else {"fresh-process"}), str(report)
+    if not stored:
+        (outcome,) = report.of(State.FAILED)
+        assert "where settings do (ridge=0.75)" in outcome.reason
+        assert "`load` gets no Config" in outcome.mend
+
+
+def test_settings_are_moved_within_what_their_author_allows() -> None:
+    class Bounded(Config):
+        least: int = pydantic.Field(default=3, ge=3)
+        one: int = 1
+        fixed: float = pydantic.Field(default=0.5, ge=0.5, le=0.5)
+        share: float = pydantic.Field(default=1.0, le=1)
+        off: int = 0
+        flag: bool = True
+        name: str = "a"
+        limit: float | None = None
+
+    found: Any = moved(Bounded())
+    assert (found.least, found.one, found.share) == (4, 2, 0.75)
+    assert (found.fixed, found.off, found.flag, found.name, found.limit) == (0.5, 0, True, "a", None)
+    assert moved(Config()) is None
 
 
 def test_a_model_that_is_imported_when_models_are_listed_is_told(plugins: Any) -> None:

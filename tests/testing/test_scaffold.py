@@ -74,6 +74,21 @@ def test_a_new_data_set_can_be_learnt_from(plugins: Any, tmp_path: Path, task: s
     assert made.command == f"medtasks run {task} --data acme-cohort"
 
 
+@pytest.mark.parametrize("task", ["diagnosis", "activity", "treatment"])
+def test_the_next_step_of_a_new_data_set_works_where_its_folder_stands(
+    plugins: Any, tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    work = tmp_path / "work"
+    made = write(plugins, work, "acme-cohort", task, "dataset")
+    monkeypatch.chdir(work)
+    done = cli(*made.command.split()[1:], "--dry-run")
+    assert done.code == 0, done.err
+    (made.folder / "pyproject.toml").unlink()  # a folder of somebody's, which is taken for what is named
+    done = cli(*made.command.split()[1:], "--dry-run")
+    assert done.code in (2, 4)
+    assert f"the data set {task}.acme-cohort is taken where no file or folder is called 'acme-cohort'" in done.hint
+
+
 @pytest.mark.usefixtures("without_processes")
 def test_a_new_task_runs_and_its_model_keeps_the_contract(
     plugins: Any, tmp_path: Path, cli: Callable[..., Any]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from medtasks.cases.fingerprints import count_substructures
 from medtasks.dataset import Dataset
-from medtasks.model import Config, Context, Model
+from medtasks.model import Context, Model
 from medtasks.stored import read_arrays, require, take
 from target_affinity.pairs import Pairs
 from target_affinity.proteins import WIDTH, compositions
@@ -27,7 +27,7 @@ class Additive(Model):
     accepts: ClassVar[str] = "pairs"
     interacting: ClassVar[bool] = False
 
-    class Config(Config):
+    class Config(Model.Config):
         """Hyper-parameters of both models."""
 
         of_molecule: int = 24
