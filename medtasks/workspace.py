@@ -14,7 +14,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medtasks import bundle
 from medtasks.errors import UsageError
 
 KEY, LOCK = "for.json", "lock"
@@ -69,7 +68,7 @@ def workspace(folder: Path, key: dict[str, Any], resume: bool) -> Iterator[tuple
             )
         if not resume:
             _empty(checkpoint)
-            bundle.write_json(checkpoint / KEY, key)
+            (checkpoint / KEY).write_text(json.dumps(key), encoding="utf-8")
         with tempfile.TemporaryDirectory(prefix="medtasks-") as scratch:
             try:
                 yield Path(scratch), checkpoint

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from medtasks.cases.fingerprints import count_substructures
 from medtasks.dataset import Dataset
 from medtasks.model import Context, Model
-from medtasks.stored import read_arrays, require, take
+from medtasks.stored import read_arrays, require, take, write_arrays
 from target_affinity.pairs import Pairs
 from target_affinity.proteins import WIDTH, compositions
 
@@ -81,7 +81,7 @@ class Additive(Model):
         arrays = {"coef": self.coef, "bias": np.array([self.bias])}
         for name, (middle, axes) in (("molecule", self.molecule), ("protein", self.protein)):
             arrays |= {f"{name}_middle": middle, f"{name}_axes": axes}
-        np.savez_compressed(folder / "linear.npz", allow_pickle=False, **arrays)
+        write_arrays(folder / "linear.npz", arrays, compressed=True)
 
     @classmethod
     def load(cls, folder: Path, *, context: Context) -> Self:
