@@ -328,7 +328,8 @@ class It(Model):
     @classmethod
     def load(cls, folder, *, context):
         model = cls(cls.Config())
-        model.share = np.load(folder / "model.npz")["share"]
+        with np.load(folder / "model.npz") as file:
+            model.share = file["share"]
         return model
 """
 

@@ -193,7 +193,7 @@ def test_a_model_that_does_not_read_its_own_bundle_is_told_with_its_reason(
 
 
 SAVE = '        np.savez(folder / "model.npz", share=self.share)\n'
-LOAD = '        model.share = np.load(folder / "model.npz")["share"]\n'
+LOAD = '        with np.load(folder / "model.npz") as file:\n            model.share = file["share"]\n'
 UNSAFE = SAVE + '        np.savez(folder / "more.npz", names=np.array(["a", None], dtype=object))\n'
 PICKLED = SAVE + '        import pickle; (folder / "more.bin").write_bytes(pickle.dumps(self.share))\n'
 FAULTY_SAVES = {
