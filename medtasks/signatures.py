@@ -32,14 +32,13 @@ def check_calls(kind: type, calls: Mapping[str, Parameters], what: str, *, on_cl
     for name, (positional, keywords) in calls.items():
         held = inspect.getattr_static(kind, name, None)
         above = name in on_class
-        if above and inspect.isfunction(held):
-            raise _wrong(kind, name, (positional, keywords), above, what)
         if not above and not inspect.isfunction(held):
             continue  # a descriptor of the author's own: it may be called in any way
         method = getattr(kind, name)
         given = positional if above else ("self", *positional)
         try:
-            inspect.signature(method).bind(*given, **dict.fromkeys(keywords))
+            # What a decorator puts in place of a method is called, whatever that method itself would take.
+            inspect.signature(method, follow_wrapped=False).bind(*given, **dict.fromkeys(keywords))
         except TypeError:
             raise _wrong(kind, name, (positional, keywords), above, what) from None
         except ValueError:  # written in C: nothing tells what it takes

@@ -54,21 +54,23 @@ def workspace(folder: Path, key: dict[str, Any], resume: bool) -> Iterator[tuple
         from its test cases. If there is nothing to resume, or of another run.
     """
     checkpoint = checkpoint_of(folder)
-    if resume and not (checkpoint / KEY).is_file():
+    if resume and _key_of(checkpoint) is None:
         raise UsageError(
             f"there is no interrupted run to resume for {folder}",
             hint="give the --out of the interrupted run, or leave --resume out: before the first fit has ended, a "
             "model without checkpoints of its own leaves nothing to go on with",
         )
     with _alone(checkpoint, folder):
-        if resume and json.loads((checkpoint / KEY).read_text(encoding="utf-8")) != key:
+        if resume and _key_of(checkpoint) != key:
             raise UsageError(
                 "the interrupted run had other settings, data or versions",
                 hint="repeat its command word for word with --resume, or leave --resume out",
             )
         if not resume:
             _empty(checkpoint)
-            (checkpoint / KEY).write_text(json.dumps(key), encoding="utf-8")
+            fresh = checkpoint / f"{KEY}.writing"
+            fresh.write_text(json.dumps(key), encoding="utf-8")
+            fresh.replace(checkpoint / KEY)
         with tempfile.TemporaryDirectory(prefix="medtasks-") as scratch:
             try:
                 yield Path(scratch), checkpoint
@@ -82,7 +84,10 @@ def workspace(folder: Path, key: dict[str, Any], resume: bool) -> Iterator[tuple
 @contextlib.contextmanager
 def _alone(checkpoint: Path, folder: Path) -> Iterator[None]:
     """Hold the checkpoint, which the system lets go when the process ends, however it ends; remove it when empty."""
-    checkpoint.mkdir(parents=True, exist_ok=True)
+    try:
+        checkpoint.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(f"{checkpoint} is a file", hint="remove it, or choose another --out") from None
     lock = FileLock(checkpoint / LOCK)
     try:
         with contextlib.suppress(NotImplementedError):  # a file system without locks
@@ -97,6 +102,14 @@ def _alone(checkpoint: Path, folder: Path) -> Iterator[None]:
         lock.release()
         if [path.name for path in checkpoint.iterdir()] in ([], [LOCK]):
             shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _key_of(checkpoint: Path) -> Any:
+    """Return what a checkpoint is for; None where there is none, or a crash has left half of it."""
+    try:
+        return json.loads((checkpoint / KEY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _empty(checkpoint: Path) -> None:

@@ -149,3 +149,32 @@ def test_explanations_of_molecules_have_a_number_for_each_atom(molecules: pd.Dat
         patch.setattr(kind, "explain", wrong)
         with pytest.raises(PluginError, match=r"shape \(3,\) for a case that needs \(\d+,\)"):
             medtasks.explain(predictor, ["c1ccccc1O"])
+
+
+DECORATED = """
+import functools
+def seeded(method):
+    @functools.wraps(method)
+    def call(self, *given, context, **named):
+        return method(self, *given, context=context, rng=context.rng, **named)
+    return call
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("def fit(self, train, valid, *, context)", "@seeded\n    def fit(self, train, valid, *, context, rng)"),
+        (
+            "@classmethod\n    def load(cls, folder, *, context):\n        model = cls(cls.Config())",
+            "def load(folder, *, context):\n        model = It(It.Config())",
+        ),
+        ("def predict(self, cases, *, context)", "def predict(self, *given, **named)"),
+    ],
+)
+def test_a_method_that_can_be_called_is_taken_however_it_is_written(
+    plugins: Any, constant: str, written: str, instead: str
+) -> None:
+    assert written in constant
+    plugins.model("acme-odd", DECORATED + constant.replace(written, instead))
+    assert model_class("diagnosis.acme-odd").__name__ == "It"

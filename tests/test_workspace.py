@@ -55,3 +55,17 @@ def test_a_run_that_kept_nothing_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no interrupted run"):
         workspace(tmp_path / "r", KEY, resume=True).__enter__()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_checkpoint_is_none_and_a_file_of_its_name_is_refused(tmp_path: Path) -> None:
+    checkpoint_of(tmp_path / "r").mkdir()
+    (checkpoint_of(tmp_path / "r") / "for.json").write_text('{"settings"')
+    with pytest.raises(UsageError, match="no interrupted run"):
+        workspace(tmp_path / "r", KEY, resume=True).__enter__()
+    with workspace(tmp_path / "r", KEY, resume=False):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    checkpoint_of(tmp_path / "r").write_text("not ours")
+    with pytest.raises(UsageError, match="is a file"):
+        workspace(tmp_path / "r", KEY, resume=False).__enter__()
+    assert checkpoint_of(tmp_path / "r").read_text() == "not ours"
