@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -128,7 +129,7 @@ def is_identifier(name: str, values: pd.Series) -> bool:
         return False
     known = values[~is_missing(values).to_numpy()]
     text = known.astype("string").str.strip()
-    counts: npt.NDArray[np.float64] = text.value_counts().to_numpy(dtype=np.float64)
+    counts: npt.NDArray[Any] = text.value_counts().to_numpy(dtype=np.float64)
     if len(counts) < LEAST_PATIENTS or not _are_names(known, text, named=re.fullmatch(_NAMED, words) is not None):
         return False
     if sure or len(counts) == len(text):
@@ -140,7 +141,7 @@ def is_identifier(name: str, values: pd.Series) -> bool:
     return len(counts) >= MOSTLY * len(text) or _recur_evenly(words, counts)
 
 
-def _recur_evenly(words: str, counts: npt.NDArray[np.float64]) -> bool:
+def _recur_evenly(words: str, counts: npt.NDArray[Any]) -> bool:
     """Say whether there are many values, each about as frequent as the others and, where these may be counts, rare."""
     rare = counts.mean() <= FEW_ROWS or _NAME.search(words) is not None
     return bool(len(counts) > MAX_CATEGORIES and counts.std() <= counts.mean() and rare)
