@@ -134,7 +134,7 @@ def test_a_strangers_task_runs_its_demo(stay: Any, cli: Cli, tmp_path: Path) -> 
 
 
 def test_a_strangers_task_takes_its_own_flags(stay: Any, cli: Cli, tmp_path: Path) -> None:
-    pd.DataFrame({"age": range(40), "nights": range(40)}).to_csv(tmp_path / "t.csv", index=False)
+    pd.DataFrame({"age": range(40, 0, -1), "nights": range(40)}).to_csv(tmp_path / "t.csv", index=False)
     command = ("run", "acme-stay", "--data", tmp_path / "t.csv", "--out", tmp_path / "r", "--json")
     done = cli(*command, "--days-column", "nights")
     assert done.code == 0, done.err

@@ -29,6 +29,10 @@ UNCLEAR = f"may be a fraction or thousands, as 1,234 may; {POINTS}"
 CONTRADICTED = 0.1
 """Share of the numbers with a comma that must show what it is, and that those with a point must not exceed, for a
 column to be one of decimal commas."""
+FORMS = 5
+"""Numbers with more different endings are no measurements in several units but identifiers."""
+LITRES = 50
+"""How many times lower than the others numbers with an L are where it means litres: low ones seldom are so low."""
 MOSTLY = 0.9
 """Share of a column's texts that must be numbers for the rest to count as mistakes, not as categories."""
 
@@ -147,9 +151,33 @@ def split_flags(values: pd.Series) -> tuple[pd.Series, pd.Series]:
     return text.where(flags.eq(""), parts["value"].str.strip()), flags
 
 
-def has_flags(flags: pd.Series) -> bool:
-    """Say whether what stands behind some numbers are flags: behind most it could be a unit or a name (3L)."""
-    return 0 < float(flags.ne("").mean()) < 0.5
+def has_flags(values: pd.Series) -> bool:
+    """Say whether what stands behind some numbers are flags: behind most it could be a unit or a name (3L).
+
+    Letters have to go with the numbers, too: L with the low ones, H with the high ones. Else they are litres, hours,
+    sides or stages, as they may be where they touch the number, unless both are there.
+
+    >>> has_flags(pd.Series(["3.1 L", "4.2", "4.5", "4.8", "5.9 H"])), has_flags(pd.Series(["36", "37", "46 L"]))
+    (True, False)
+    """
+    bare, flags = split_flags(values)
+    return 0 < float(flags.ne("").mean()) < 0.5 and (bool(_levels(flags).eq("").all()) or _go_with(values, bare, flags))
+
+
+def may_be_litres(values: pd.Series) -> bool:
+    """Say whether L stands behind numbers so far below the others that it may be litres beside millilitres.
+
+    It is a flag where H is one, or behind a bound (``<0.01 L``).
+
+    >>> may_be_litres(pd.Series(["500", "1.5 L", "800"])), may_be_litres(pd.Series(["4.1", "2.9 L", "3.9"]))
+    (True, False)
+    """
+    bare, flags = split_flags(values)
+    levels = _levels(flags)
+    if levels.eq("H").any() or (levels.eq("L") & (flags.ne("L") | bare.str.match("[<≤]"))).any():
+        return False
+    medians = _medians(bare, levels)
+    return 0 < medians.get("L", 0) * LITRES < medians.get("", 0)
 
 
 def remarks(name: str, values: pd.Series, unit: str, comma: bool, flagged: bool) -> list[str]:
@@ -170,6 +198,55 @@ def remarks(name: str, values: pd.Series, unit: str, comma: bool, flagged: bool)
     if unit:
         found.append(f"column {name!r} is read as numbers in {unit!r}, which later values have to carry too")
     return found
+
+
+def letters(name: str, values: pd.Series) -> list[str]:
+    """Say of a category whose values are numbers, some with a letter behind, why they were not read as numbers."""
+    bare, flags = split_flags(values)
+    kinds = sorted(set(flags[_levels(flags).ne("")]))
+    if not kinds or float(flags.ne("").mean()) >= 0.5 or unit_of(bare, has_commas(bare)) is None:
+        return []
+    return [
+        f"column {name!r} is read as categories, not as numbers: {', '.join(kinds)} behind some does not go with low "
+        "and high ones; write flags, sides and units in a column of their own"
+    ]
+
+
+def no_category(text: pd.Series, kinds: int) -> str:
+    """Say why texts are neither numbers nor categories."""
+    units = parts_of(text)
+    if float(units["number"].ne("").mean()) >= MOSTLY and units["unit"].nunique() <= FORMS:
+        return f"its numbers are written in {units['unit'].nunique()} units; write them in one"
+    bare, flags = split_flags(text)
+    if flags.ne("").any() and unit_of(bare, has_commas(bare)) is not None:
+        return "letters or signs stand behind its numbers; write flags such as H and L in a column of their own"
+    return f"{kinds} different texts in {len(text)} rows look like an identifier or free text"
+
+
+def _levels(flags: pd.Series) -> pd.Series:
+    """Return H or L for the flags that are letters, empty for others."""
+    return flags.str.strip("()[]").str.extract(r"^([HL])", expand=False).fillna("")
+
+
+def _medians(bare: pd.Series, levels: pd.Series) -> dict[str, float]:
+    """Return the median of the numbers of each level."""
+    found = pd.to_numeric(parts_of(with_points(bare, has_commas(bare))[0])["number"], errors="coerce")
+    return {str(level): float(median) for level, median in found.groupby(levels).median().dropna().items()}
+
+
+def _go_with(values: pd.Series, bare: pd.Series, flags: pd.Series) -> bool:
+    """Say whether the letters behind numbers are those of high and low ones."""
+    levels = _levels(flags)
+    medians = _medians(bare, levels)
+    ordered = [medians[level] for level in ("L", "", "H") if level in medians]
+    touching = values.astype("string").str.strip().str.contains(r"\d[HL]{1,2}$").fillna(False).any()
+    return (
+        "" in medians
+        and len(ordered) >= 2
+        and bool((np.diff(ordered) > 0).all())
+        and not (touching and len(ordered) < 3)
+        and not may_be_litres(values)
+    )
 
 
 def _commas(text: pd.Series) -> tuple[pd.DataFrame, pd.Series]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from medtasks.cases.amounts import MOSTLY, has_commas, numbers, unit_of
 from medtasks.cases.headers import DATE, RATIO, TIME
-from medtasks.cases.identifiers import LEAST_PATIENTS, MAX_CATEGORIES, names_patients
+from medtasks.cases.identifiers import MAX_CATEGORIES, least_patients, names_patients
 from medtasks.cases.tables import column_names, is_missing, suggest_column
 from medtasks.errors import DataError, UsageError
 
@@ -100,11 +100,11 @@ def patient_columns(table: pd.DataFrame, leave_out: Collection[str]) -> list[tup
         values = table[name][~is_missing(table[name]).to_numpy()]
         text = values.astype("string").str.strip()
         counts: npt.NDArray[Any] = text.value_counts().to_numpy(dtype=np.float64)
-        if not LEAST_PATIENTS <= len(counts) < len(text):
+        if len(counts) == len(text):
             continue
-        if named:
+        if named and len(counts) >= least_patients(name, text):
             called.append((name, len(counts), len(text)))
-        elif _look_like_names(text, counts):
+        elif not named and _look_like_names(text, counts):
             alike.append((name, len(counts), len(text)))
     return [*called, *alike]
 

@@ -18,8 +18,10 @@ from medtasks.cases.amounts import (
     UNCLEAR,
     has_commas,
     has_flags,
+    letters,
+    may_be_litres,
+    no_category,
     numbers_in,
-    parts_of,
     remarks,
     split_flags,
     unit_of,
@@ -28,7 +30,7 @@ from medtasks.cases.amounts import (
 from medtasks.cases.amounts import numbers as numbers
 from medtasks.cases.base import CHUNK, Cases, Reading, Schema, Source
 from medtasks.cases.headers import DATE
-from medtasks.cases.identifiers import MAX_CATEGORIES, is_identifier
+from medtasks.cases.identifiers import MAX_CATEGORIES, counts_rows, is_identifier
 from medtasks.cases.naming import names_of
 from medtasks.cases.tables import (
     NAMELESS,
@@ -47,8 +49,6 @@ from medtasks.errors import BundleError, DataError
 
 TRUE = ("true", "yes", "y", "t", "positive", "present")
 FALSE = ("false", "no", "n", "f", "negative", "absent")
-FORMS = 5
-"""Numbers with more different endings are no measurements in several units but identifiers."""
 RARE = 2
 """Categories seen fewer times are pooled as "other": nothing can be learnt from one case."""
 
@@ -245,6 +245,8 @@ def _infer(name: str, values: pd.Series) -> Field | str:
         return "it has no name in the file and may be a row number"
     if is_identifier(name, values):
         return "by its name and values it numbers patients, visits or rows; rename it if it is a measurement"
+    if counts_rows(values):
+        return "its whole numbers count up by one from row to row, as the numbers of rows do"
     if _is_plain(values):
         return Field(name, "number")
     known = values[~is_missing(values, dash=False)]
@@ -266,31 +268,22 @@ def _infer(name: str, values: pd.Series) -> Field | str:
         return "dates are not read; give an age or a duration"
     counts = text.value_counts()
     common = tuple(sorted(str(value) for value in counts.index[counts >= RARE]))
-    if len(counts) > MAX_CATEGORIES or not common:
-        return _no_category(text, len(counts))
-    return Field(name, "category", common, open=bool((counts < RARE).any()))
+    rare = bool((counts < RARE).any())
+    if len(counts) > MAX_CATEGORIES or not common or (rare and letters(name, text)):
+        return no_category(text, len(counts))
+    return Field(name, "category", common, open=rare)
 
 
-def _no_category(text: pd.Series, kinds: int) -> str:
-    """Say why texts are neither numbers nor categories."""
-    units = parts_of(text)
-    if float(units["number"].ne("").mean()) >= MOSTLY and units["unit"].nunique() <= FORMS:
-        return f"its numbers are written in {units['unit'].nunique()} units; write them in one"
-    bare, flags = split_flags(text)
-    if flags.ne("").any() and unit_of(bare, has_commas(bare)) is not None:
-        return "letters or signs stand behind most of its numbers; write flags such as H and L in a column of their own"
-    return f"{kinds} different texts in {len(text)} rows look like an identifier or free text"
-
-
-def _infer_number(name: str, known: pd.Series) -> Field | None:
-    """Return the field where nearly all values are numbers."""
+def _infer_number(name: str, known: pd.Series) -> Field | str | None:
+    """Return the field where nearly all values are numbers, or why they cannot be read."""
     if pd.api.types.is_numeric_dtype(known) or not numbers(known).hasnans:
         return Field(name, "number") if unit_of(known, False) is not None else None
-    bare, flags = split_flags(known)
-    flagged = has_flags(flags)
-    known = bare if flagged else known
+    flagged = has_flags(known)
+    known = split_flags(known)[0] if flagged else known
     comma = has_commas(known)
     unit = unit_of(known, comma)
+    if unit is None and may_be_litres(known):
+        return "L behind some of its numbers may be litres and not low ones; write all in one unit"
     return None if unit is None else Field(name, "number", unit=unit, comma=comma, flagged=flagged)
 
 
@@ -303,6 +296,8 @@ def _remarks(field: Field, values: pd.Series) -> list[str]:
     """Say what was read into the numbers of a field, and whether it tells cases apart at all."""
     if len(values) > 1 and (values == values.iloc[0]).all() and not is_missing(values[:1], dash=False).any():
         return [f"column {field.name!r} has one value in every row, from which nothing can be learnt"]
+    if field.type == "category":
+        return letters(field.name, values[~is_missing(values)])
     if field.type != "number" or pd.api.types.is_numeric_dtype(values):
         return []
     rest = values[numbers(values).isna()]  # plain numbers, nearly all there are, carry no sign

@@ -76,7 +76,7 @@ def test_types_are_told_from_values(values: Any, type_: str) -> None:
         ([*["1,234"] * 30, "12,50"], "may be fractions or thousands"),  # one slip shows nothing
         ([f"{i} {'mg' if i % 2 else 'g'}" for i in range(60)], "2 units"),
         ([f"{i}X{i}b" for i in range(60)], "identifier"),
-        ([f"{i} {'H' if i % 2 else 'LL'}" for i in range(60)], "behind most of its numbers"),
+        ([f"{i} {'H' if i % 2 else 'LL'}" for i in range(60)], "stand behind its numbers"),
     ],
 )
 def test_columns_that_no_model_reads_are_passed_over_with_a_note(values: Any, says: str) -> None:
@@ -398,7 +398,7 @@ def test_a_few_commas_among_points_are_read_but_show_nothing_of_thousands() -> N
 def test_laboratories_flags_behind_numbers_are_left_out_with_a_note() -> None:
     plain = [f"{i}.5" for i in range(20)]
     flags = ["101.1 H", "5H", "2.5 (LL)", "7*", "8 !!", "<3.5 L", "9 [H]", "4 +", "6 (-)", "1.5 ↑"]
-    table = pd.DataFrame({"x": plain + flags, "y": [*(f"{i},5 g/l" for i in range(20)), *["2,5 g/l H"] * 10]})
+    table = pd.DataFrame({"x": plain + flags, "y": [*(f"{i},5 g/l" for i in range(20)), *["25,5 g/l H"] * 10]})
     fields, notes = infer_fields(table)
     assert fields == [Field("x", "number", flagged=True), Field("y", "number", unit="g/l", comma=True, flagged=True)]
     assert notes[0] == (
@@ -408,13 +408,46 @@ def test_laboratories_flags_behind_numbers_are_left_out_with_a_note() -> None:
     frame, errors = parse(table, fields)
     assert not any(errors)
     assert frame["x"].tolist()[20:] == [101.1, 5, 2.5, 7, 8, 3.5, 9, 4, 6, 1.5]
-    assert frame["y"].tolist()[20:] == [2.5] * 10
+    assert frame["y"].tolist()[20:] == [25.5] * 10
     later, errors = parse(
         pd.DataFrame({"x": ["5 mg H", "5 A", "L", "5 L"], "y": ["1 g/l", "1 g/l L", "1 H", "1"]}), fields
     )
     assert [error is None for error in errors] == [False, False, False, False]
     assert later["x"].tolist() == pytest.approx([np.nan, np.nan, np.nan, 5], nan_ok=True)
     assert later["y"].tolist() == pytest.approx([1, 1, np.nan, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["36", "37", "46 L"],
+        ["0", "0", "0", "0", "2 L", "15 L", "4L"],
+        ["1", "2", "3", "2L"],
+        ["1", "2", "3", "4", "3H"],
+        ["12 H", "24 H", "12", "36", "36"],
+        ["9", "10", "10", "12 (L)"],
+    ],
+)
+def test_letters_that_do_not_go_with_low_and_high_numbers_are_kept(values: list[str]) -> None:
+    fields, notes = infer_fields(pd.DataFrame({"x": values * 20}))
+    assert fields == [Field("x", "category", tuple(sorted(set(values))))]
+    assert len(notes) == 1
+    assert "column 'x' is read as categories, not as numbers" in notes[0]
+
+
+def test_numbers_with_letters_that_are_no_categories_are_passed_over() -> None:
+    table = pd.DataFrame({"x": [*(f"{i}.5" for i in range(20)), *["2.5 H"] * 10]})
+    fields, (note,) = infer_fields(table)
+    assert not fields
+    assert "letters or signs stand behind its numbers" in note
+
+
+def test_litres_beside_millilitres_are_not_read_as_low() -> None:
+    fields, (note,) = infer_fields(pd.DataFrame({"x": ["500", "1.5 L", "800", "900"] * 10}))
+    assert not fields
+    assert "may be litres" in note
+    assert one(["<0.01 L", "2.1", "1.8"] * 10).flagged
+    assert one(["0.01 L", "2.1", "1.8", "1.5", "7.1 H"] * 10).flagged
 
 
 def test_a_column_without_flags_in_training_takes_none_later() -> None:

@@ -298,7 +298,7 @@ def test_a_class_whose_rows_are_all_lost_is_named_with_the_reason(
 @pytest.mark.parametrize("constant", [True, False])
 def test_labels_and_fields_in_rows_of_their_own_are_told(constant: bool, read: Read) -> None:
     """As a longitudinal export has them: fields at the first visit, the outcome at the last."""
-    none, ages = [None] * 30, list(range(30))
+    none, ages = [None] * 30, [i * 7 % 30 for i in range(30)]
     both = pd.DataFrame({"age": ages + none, "crp": ages + none, "target": [*none, *["a", "b"] * 15]})
     both["event"] = ["first"] * 30 + ["last"] * 30
     if constant:

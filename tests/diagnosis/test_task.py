@@ -25,7 +25,7 @@ THREE = Outputs(("target",), ("a", "b", "c"))
 
 def records(n: int, classes: int = 2, **parts: Any) -> Dataset:
     names = ("healthy", "ill") if classes == 2 else tuple("abcdef"[:classes])
-    cases = Records.from_table(pd.DataFrame({"x": np.arange(n)}))
+    cases = Records.from_table(pd.DataFrame({"x": np.arange(n)[::-1]}))
     return Dataset(cases, np.arange(n) % classes, classes=names, **parts)
 
 

@@ -131,7 +131,7 @@ def test_too_many_folds_are_refused() -> None:
 def with_split(split: list[str], groups: list[str] | None = None, strata: list[int] | None = None) -> Dataset:
     n = len(split)
     return Dataset(
-        Records.from_table(pd.DataFrame({"x": np.arange(n)})),
+        Records.from_table(pd.DataFrame({"x": np.arange(n)[::-1]})),
         np.array(strata if strata is not None else np.arange(n) % 2),
         classes=("a", "b"),
         groups=None if groups is None else np.array(groups, dtype=object),

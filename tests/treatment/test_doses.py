@@ -112,7 +112,7 @@ def test_measures_are_those_of_the_doses() -> None:
     [([1.0] * 5, "5 patients"), ([2.0] * 30, "the same dose"), ([1.0] * 29 + [0.0], "above 0")],
 )
 def test_doses_that_cannot_be_learnt_are_refused(doses: list[float], message: str) -> None:
-    cases = Patients.from_table(pd.DataFrame({"age": range(len(doses))}))
+    cases = Patients.from_table(pd.DataFrame({"age": range(len(doses), 0, -1)}))
     with pytest.raises(DataError, match=message):
         DOSE.check_trainable(Dataset(cases, np.array(doses)[:, None], names=("dose",), kinds=("dose",)))
 

@@ -337,7 +337,7 @@ def test_rows_of_one_patient_are_held_out_together():
 
 
 def test_a_class_with_one_case_keeps_valid_apart():
-    data = make(pd.DataFrame({"a": np.arange(31.0)}), [0, 1] * 15 + [2], 3)
+    data = make(pd.DataFrame({"a": np.arange(31.0)[::-1]}), [0, 1] * 15 + [2], 3)
     model = RecordEnsemble(RecordEnsemble.Config(trees=5, folds=2, boosting=False))
     model.fit(data.take(np.arange(20)), data.take(np.arange(20, 31)), context=HERE)
     assert model.left_out is None  # nothing can be said of the class while its only case is left out
