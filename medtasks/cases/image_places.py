@@ -92,6 +92,7 @@ class Places:
         self.completed: Counter[tuple[str, str]] = Counter()
         """How many paths were completed by what: a ``suffix``, a ``folder`` below, ``root``'s ``own`` name left off,
         the ``case`` of letters or the ``sign`` between folders."""
+        self._count = 0
         self._listed: dict[Path, dict[str, list[Path]]] = {}
         self._below: dict[str, list[Path]] | None = None
 
@@ -110,15 +111,20 @@ class Places:
         if len(folders) > NAMED or any(self.completed["folder", name] < NAMED for name in folders):
             folders[:] = [plural(len(folders), "folder") + " below"]
         told = [f"{words} {', '.join(ways[kind])}" for kind, words in _WAYS if ways[kind]]
-        return f"Paths that lead to no file as written were completed by the one file that fits: {'; '.join(told)}."
+        count = plural(self._count, "path")
+        return (
+            f"Paths that lead to no file as written were completed by the one that fits ({count}): {'; '.join(told)}."
+        )
 
     def _find(self, text: str) -> Path | str:
         whole, meant = self.root / text, text.replace("\\", "/")
         if _is_file(whole):
             return whole
         found = self.root / meant if _is_file(self.root / meant) else self._complete(meant)
-        if isinstance(found, Path) and meant != text:
-            self.completed["sign", "/ for \\"] += 1
+        if isinstance(found, Path):
+            self._count += 1
+            if meant != text:
+                self.completed["sign", "/ for \\"] += 1
         return found or whole
 
     def _complete(self, text: str) -> Path | str | None:
@@ -137,7 +143,7 @@ class Places:
                     names = f"{len(found)} files could be meant (in {shown})" if shown != "." else f"{len(found)} fit"
                     return f"no such file as written, and {names}: write the whole path"
                 if found:
-                    self._count(found[0], tail, own if tail is not path else None, key)
+                    self._tell(found[0], tail, own if tail is not path else None, key)
                     return found[0]
         return None
 
@@ -160,7 +166,7 @@ class Places:
             if _called(path, tail.name, key) and _ends(path.relative_to(self.root).parent, tail.parent, key)
         ]
 
-    def _count(self, found: Path, tail: PurePath, own: str | None, key: Callable[[str], str]) -> None:
+    def _tell(self, found: Path, tail: PurePath, own: str | None, key: Callable[[str], str]) -> None:
         folder = found.relative_to(self.root).parent
         if own is not None:
             self.completed["own", own] += 1

@@ -191,6 +191,7 @@ def test_paths_without_suffix_or_from_the_folder_above_are_completed(tmp_path: P
     assert found[4].startswith("no such file as written, and 2 fit")  # never one of two
     assert found[5:] == ["d", "e.png"]  # which then are no such file
     assert note is not None
+    assert "(3 paths)" in note
     assert "without the leading set-v1" in note
     assert ".jpg" in note
 
@@ -243,7 +244,7 @@ def test_paths_of_windows_and_in_another_case_are_completed(tmp_path: Path) -> N
     (root / "folder.d").mkdir()
     assert places(root, "images\\img1.png") == (
         ["images/img1.png"],
-        "Paths that lead to no file as written were completed by the one file that fits: with / for \\.",
+        "Paths that lead to no file as written were completed by the one that fits (1 path): with / for \\.",
     )
     found, note = places(root, "images/IMG1.png", "Images\\p1\\B", "SET/images/img1.PNG", "IMG1", "Folder.d", "X")
     assert found == ["images/img1.png", "images/P1/b.PNG", "images/img1.png", "images/img1.png", "Folder.d", "X"]
