@@ -17,9 +17,11 @@ TAGS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 RASTER = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 """Suffixes of files that are not opened to look for a header."""
 PLACEHOLDER = re.compile(
-    r"(anon\w*|de-?identified|unknown|none|null|nan?|n/a|removed|redacted|patient( ?id)?|[xX?*.-]*)", re.IGNORECASE
+    r"(anon(ym[a-z]*)?([ _^-]*(patient|pat|subject|name|id))*|"
+    r"de-?identified|unknown|none|null|nan?|n/a|removed|redacted|patient( ?id)?|[xX?*.-]*)",
+    re.IGNORECASE,
 )
-"""What programs that anonymise write in place of a patient's identifier."""
+"""What programs that anonymise write in place of a patient's identifier; ``ANON0001`` is a pseudonym, and none."""
 
 
 @dataclass(frozen=True)

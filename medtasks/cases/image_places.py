@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -16,14 +16,14 @@ import pandas as pd
 from medtasks.cases.base import Source
 from medtasks.cases.columns import cohorts_in
 from medtasks.cases.image_files import SUFFIXES, UNREAD, is_image
-from medtasks.cases.naming import names_of
+from medtasks.cases.naming import names_of, written
 from medtasks.cases.tables import is_missing, is_table, iterate_table, row_errors, suggest_column
 from medtasks.errors import DataError, UsageError
 from medtasks.words import plain, plural
 
 MASK = r"(masks?|seg|segs|segmentations?|gt|ground ?truths?|annotations?|contours?)"
 """How masks are called (lower case)."""
-_MASK_FOLDER = re.compile(rf"(\S+ )?({MASK}|labels?)")
+_MASK_FOLDER = re.compile(rf"(?!with |without |no |non |not )(\S+ )?({MASK}|labels?)")
 NAMES = (*SUFFIXES, *UNREAD)
 """Suffixes of what may be meant by a name without one."""
 DEEPEST = 3
@@ -32,13 +32,21 @@ MOST_NAMES = 1_000_000
 """Files below a manifest's folder above which nothing is looked for: it is no collection, but a disk."""
 NAMED = 5
 """Folders up to which a note names them; of fewer files each, their names could be those of patients."""
+_WAYS = (
+    ("sign", "with"),
+    ("own", "without the leading"),
+    ("suffix", "with the suffix"),
+    ("folder", "found in"),
+    ("case", "in another"),
+)
+"""How a note tells of each way to complete a path, before the names of what it was completed by."""
 
 
 def is_mask_folder(name: str) -> bool:
     """Say whether a folder is called as one of masks.
 
-    >>> [is_mask_folder(name) for name in ("Masks", "lung_masks", "labels", "images")]
-    [True, True, True, False]
+    >>> [is_mask_folder(name) for name in ("Masks", "lung_masks", "labels", "images", "without_mask")]
+    [True, True, True, False, False]
     """
     return _MASK_FOLDER.fullmatch(plain(name.replace("-", " "))) is not None
 
@@ -73,29 +81,24 @@ def _stands_below(root: Path, real: Path) -> bool:
 class Places:
     """Finds the files that the paths of a manifest mean, which count from its folder ``root``.
 
-    Public collections write images without their suffix, without the sub-folder, or from the folder above. What leads
-    to no file as written is looked for with a suffix added, without ``root``'s own name in front and, unless some path
-    holds as written, in the folders below; it is found only where one file fits. Absolute paths and those with ``..``
-    are taken as written.
+    Public collections write images without their suffix, without the sub-folder, from the folder above, or as Windows
+    does. What leads to no file as written is looked for with ``/`` for ``\\``, with a suffix added, without ``root``'s
+    own name in front, in the folders below, and at last in another case; it is found only where one file fits. What a
+    path means depends on no other path. Absolute paths and those with ``..`` are taken as written.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.completed: Counter[tuple[str, str]] = Counter()
-        """How many paths were completed by what: a ``suffix``, a ``folder`` below, or ``root``'s own name left off."""
-        self._as_written = False
+        """How many paths were completed by what: a ``suffix``, a ``folder`` below, ``root``'s ``own`` name left off,
+        the ``case`` of letters or the ``sign`` between folders."""
+        self._count = 0
         self._listed: dict[Path, dict[str, list[Path]]] = {}
         self._below: dict[str, list[Path]] | None = None
 
     def find(self, texts: Sequence[str | None]) -> list[Path | str | None]:
         """Return the file of each path; a text says why there is none, and None stands where no path is."""
-        paths = [None if text is None else self.root / text for text in texts]
-        held = [path is not None and _is_file(path) for path in paths]
-        self._as_written |= any(held)
-        return [
-            path if path is None or there or text is None else self._complete(text)
-            for text, path, there in zip(texts, paths, held, strict=True)
-        ]
+        return [None if text is None else self._find(text) for text in texts]
 
     def note(self) -> str | None:
         """Say how paths were completed; None where none was."""
@@ -107,67 +110,97 @@ class Places:
         folders = ways["folder"]
         if len(folders) > NAMED or any(self.completed["folder", name] < NAMED for name in folders):
             folders[:] = [plural(len(folders), "folder") + " below"]
-        told = [
-            f"{words} {', '.join(ways[kind])}"
-            for kind, words in (("own", "without the leading"), ("suffix", "with the suffix"), ("folder", "found in"))
-            if ways[kind]
-        ]
-        return f"Paths that lead to no file as written were completed by the one file that fits: {'; '.join(told)}."
+        told = [f"{words} {', '.join(ways[kind])}" for kind, words in _WAYS if ways[kind]]
+        count = plural(self._count, "path")
+        return (
+            f"Paths that lead to no file as written were completed by the one that fits ({count}): {'; '.join(told)}."
+        )
 
-    def _complete(self, text: str) -> Path | str:
-        written = PurePath(text)
-        if written.is_absolute() or ".." in written.parts or not written.name:
-            return self.root / text
+    def _find(self, text: str) -> Path | str:
+        whole, meant = self.root / text, text.replace("\\", "/")
+        if _is_file(whole):
+            return whole
+        found = self.root / meant if _is_file(self.root / meant) else self._complete(meant)
+        if isinstance(found, Path):
+            self._count += 1
+            if meant != text:
+                self.completed["sign", "/ for \\"] += 1
+        return found or whole
+
+    def _complete(self, text: str) -> Path | str | None:
+        path = PurePath(text)
+        if path.is_absolute() or ".." in path.parts or not path.name:
+            return None
         own = self.root.resolve().name
-        tails = [written]
-        if len(written.parts) > 1 and written.parts[0] == own:
-            tails.append(PurePath(*written.parts[1:]))
-        for tail in tails:
-            found = [self.root / tail] if _is_file(self.root / tail) else self._suffixed(tail)
-            if not found and not self._as_written:
-                found = self._elsewhere(tail)
-            if len(found) > 1:
-                shown = ", ".join(sorted({path.relative_to(self.root).parent.as_posix() for path in found})[:NAMED])
-                names = f"{len(found)} files could be meant (in {shown})" if shown != "." else f"{len(found)} fit"
-                return f"no such file as written, and {names}: write the whole path"
-            if found:
-                self._count(found[0], tail, own if tail is not written else None)
-                return found[0]
-        return self.root / text
+        tails = [path]
+        if len(path.parts) > 1 and path.parts[0].lower() == own.lower():
+            tails.append(PurePath(*path.parts[1:]))
+        for key in (str, str.lower):
+            for tail in tails:
+                found = self._fitting(tail, key)
+                if len(found) > 1:
+                    shown = ", ".join(sorted({one.relative_to(self.root).parent.as_posix() for one in found})[:NAMED])
+                    names = f"{len(found)} files could be meant (in {shown})" if shown != "." else f"{len(found)} fit"
+                    return f"no such file as written, and {names}: write the whole path"
+                if found:
+                    self._tell(found[0], tail, own if tail is not path else None, key)
+                    return found[0]
+        return None
 
-    def _count(self, found: Path, tail: PurePath, own: str | None) -> None:
+    def _fitting(self, tail: PurePath, key: Callable[[str], str]) -> list[Path]:
+        """Return the files that a path may mean, in its folder or else in those below; ``key`` is how names compare."""
+        if key is str and _is_file(self.root / tail):
+            return [self.root / tail]
+        folder = self.root / tail.parent
+        if folder not in self._listed:
+            self._listed[folder] = _by_name(folder, _listed(folder))
+        # What is called exactly so is no file, or was found before: a suffix lacks.
+        here = [path for path in self._listed[folder].get(tail.name.lower(), ()) if _called(path, tail.name, key)]
+        if here := [path for path in here if path.name != tail.name and _is_file(path)]:
+            return here
+        if self._below is None:
+            self._below = _names_below(self.root)
+        return [
+            path
+            for path in self._below.get(tail.name.lower(), ())
+            if _called(path, tail.name, key) and _ends(path.relative_to(self.root).parent, tail.parent, key)
+        ]
+
+    def _tell(self, found: Path, tail: PurePath, own: str | None, key: Callable[[str], str]) -> None:
         folder = found.relative_to(self.root).parent
         if own is not None:
             self.completed["own", own] += 1
-        if found.name != tail.name:
+        if key(found.name) != key(tail.name):
             self.completed["suffix", found.suffix] += 1
-        if folder != tail.parent:
+        if key(str(folder)) != key(str(tail.parent)):
             self.completed["folder", folder.as_posix()] += 1
+        if key is not str:
+            self.completed["case", "case of letters"] += 1
 
-    def _suffixed(self, tail: PurePath) -> list[Path]:
-        """Return the images in the path's folder that are called as it is but for their suffix."""
-        folder = self.root / tail.parent
-        if folder not in self._listed:
-            self._listed[folder] = defaultdict(list)
-            for name in _listed(folder):
-                if (suffix := PurePath(name).suffix).lower() in NAMES:
-                    self._listed[folder][name.removesuffix(suffix)].append(folder / name)
-        return self._listed[folder].get(tail.name, [])
 
-    def _elsewhere(self, tail: PurePath) -> list[Path]:
-        """Return the images some folders below whose path ends as this one does, with or without their suffix."""
-        if self._below is None:
-            self._below = _names_below(self.root)
-        ends = tail.parent.parts
-        return [
-            path
-            for path in self._below.get(tail.name, ())
-            if not ends or path.relative_to(self.root).parent.parts[-len(ends) :] == ends
-        ]
+def _called(path: Path, name: str, key: Callable[[str], str]) -> bool:
+    """Say whether a file is called so, with or without its suffix."""
+    return key(name) in (key(path.name), key(path.name.removesuffix(path.suffix)))
+
+
+def _ends(folder: PurePath, tail: PurePath, key: Callable[[str], str]) -> bool:
+    """Say whether a folder's path ends as another one does."""
+    parts, ends = ([key(part) for part in one.parts] for one in (folder, tail))
+    return len(parts) >= len(ends) and parts[len(parts) - len(ends) :] == ends
+
+
+def _by_name(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
+    """Return a folder's files by their names in lower case, images also without suffix."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for name in names:
+        found[name.lower()].append(folder / name)
+        if (suffix := PurePath(name).suffix).lower() in NAMES:
+            found[name.removesuffix(suffix).lower()].append(folder / name)
+    return found
 
 
 def _names_below(root: Path) -> dict[str, list[Path]]:
-    """List the files in the folders below by name, images also without suffix; not hidden ones, and no masks."""
+    """List the files in the folders below as `_by_name` does; not hidden ones, and no masks."""
     found: dict[str, list[Path]] = defaultdict(list)
     seen = 0
     for here, folders, files in os.walk(root):
@@ -178,10 +211,8 @@ def _names_below(root: Path) -> dict[str, list[Path]]:
         seen += len(files)
         if seen > MOST_NAMES:
             return {}
-        for name in files if depth else ():
-            found[name].append(Path(here, name))
-            if (suffix := PurePath(name).suffix).lower() in NAMES:
-                found[name.removesuffix(suffix)].append(Path(here, name))
+        for name, paths in _by_name(Path(here), files).items() if depth else ():
+            found[name] += paths
     return found
 
 
@@ -204,7 +235,7 @@ def manifest_paths(table: pd.DataFrame, places: Places, where: str, column: str 
     if column not in table.columns:
         raise UsageError(f"{where} has no column {column!r}", hint=suggest_column(column, table))
     missing = is_missing(table[column])
-    texts = [None if gone else str(value).strip() for value, gone in zip(table[column], missing, strict=True)]
+    texts = [None if gone else written(value).strip() for value, gone in zip(table[column], missing, strict=True)]
     return places.find(texts)
 
 

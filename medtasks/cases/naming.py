@@ -19,7 +19,7 @@ def names_of(table: pd.DataFrame, column: str | None, start: int = 0) -> list[st
     """
     if column is None:
         return [str(start + i + 1) for i in range(len(table))]
-    return [_written(value) or str(start + i + 1) for i, value in enumerate(table[column])]
+    return [written(value) or str(start + i + 1) for i, value in enumerate(table[column])]
 
 
 def is_nothing(value: Any) -> bool:
@@ -31,8 +31,12 @@ def is_nothing(value: Any) -> bool:
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
-def _written(value: Any) -> str:
-    """Return a name as text, empty where it is missing or blank."""
+def written(value: Any) -> str:
+    """Return a name as text, empty where it is missing or blank; whole numbers have no point.
+
+    >>> written(7.0), written("7.0"), written(None)
+    ('7', '7.0', '')
+    """
     if is_nothing(value):
         return ""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path, PurePath
@@ -25,6 +25,8 @@ ONLY_MASKS = re.compile(rf"{MASK}|labels?")
 """How a folder is called that holds nothing but masks, even at the level of classes."""
 MASK_FILE = re.compile(rf"(?P<stem>.+?)[ _-]{MASK.replace(' ?', '[ _-]?')}([ _-]?\d+)?", re.IGNORECASE)
 """How a mask is called beside its image: ``x_mask``, ``x_mask_1``, ``x-seg`` beside ``x``."""
+SHOWN = 5
+"""Folders up to which an error names them."""
 MOSTLY = 0.5
 """Share of a folder's files with an image of the same name from which the folder goes with these images."""
 
@@ -113,6 +115,9 @@ def _masks(parts: Parts, depth: int) -> set[int]:
             folders[part[:-1]].append(i)
     found: set[int] = set()
     beside: dict[tuple[str, ...], set[str]] = defaultdict(set)  # what masks in a folder below this one may belong to
+    names: dict[tuple[str, ...], list[str]] = defaultdict(list)  # of the folders below this one
+    for here in folders:
+        names[here[:-1]].append(here[-1])
     inner = [here for here in folders if len(here) > depth + 1 and is_mask_folder(here[-1])]
     for here, rows in folders.items():
         stems = {PurePath(parts[i][-1]).stem for i in rows}
@@ -121,6 +126,8 @@ def _masks(parts: Parts, depth: int) -> set[int]:
         if not is_mask_folder(here[-1]):
             beside[here[:-1]] |= stems
     for here in inner:
+        if _denied(here[-1], names[here[:-1]]):
+            continue
         stems = {PurePath(parts[i][-1]).stem for i in folders[here]}
         if _share(stems, beside[here[:-1]]) >= MOSTLY:
             found |= set(folders[here])
@@ -139,53 +146,83 @@ def _share(stems: set[str], images: set[str]) -> float:
 
 
 def _check_classes(folder: Path, parts: Parts, depth: int) -> None:
-    """Refuse class folders that all hold the same sub-folders, which may be the classes, a split or masks instead.
+    """Refuse class folders that hold folders of the same names, which may be the classes, a split or masks instead.
 
-    What stands below a class without saying anything (numbered patients or visits) is left alone, and so is what
-    stands below classes of which one is called as a negative one is (``normal``, ``benign``).
+    A class may lack in one of them. What stands below a class without saying anything (numbered patients or visits) is
+    left alone, and so is what stands below classes of which one is called as a negative one is (``normal``,
+    ``benign``), or of which one holds its images directly.
     """
     below: dict[str, set[str]] = defaultdict(set)
     for part in parts:
         below[part[depth]].add(part[depth + 1] if len(part) > depth + 2 else "")
     tops = sorted(below)
     _check_masks(folder, parts, depth, tops)
-    inner = sorted(below[tops[0]])
-    if len(inner) < 2 or "" in inner or any(sorted(found) != inner for found in below.values()):
+    for top in tops:
+        if len(names := sorted(below[top] - {""})) > 1 and all(map(split_named, names)):
+            raise DataError(
+                f"the class folder {top!r} of {folder} holds a split ({', '.join(names[:SHOWN])})",
+                hint="put the folders of the split above those of the classes, or give a manifest with a column split",
+            )
+    inner = _recurring(below)
+    if not inner or (_numbered(inner) and not _numbered(tops)):
         return
-    shown = ", ".join(inner[:5])
-    if all(split_named(name) for name in inner):
+    if pair := _same_files(parts, depth, inner):
         raise DataError(
-            f"each class folder of {folder} ({', '.join(tops[:5])}) holds a split ({shown})",
-            hint="put the folders of the split above those of the classes, or give a manifest with a column split",
-        )
-    if _numbered(inner) and not _numbered(tops):
-        return
-    if len(tops) > 1 and (pair := _same_files(parts, depth, inner)):
-        raise DataError(
-            f"in every class folder of {folder}, {pair[0]!r} and {pair[1]!r} hold files of the same names",
-            hint="if one holds masks, move it away or call it masks; if both hold cases, give a manifest (path, label)",
+            f"in the class folders of {folder}, {pair[0]!r} and {pair[1]!r} hold files of the same names",
+            hint="if one holds masks, move it away or call it masks; if they are the classes, call the outer folders "
+            "train, val and test; else give a manifest (path, label)",
         )
     if any(map(names_negative, tops)) and not any(map(names_negative, inner)):
         return
-    if len(tops) > 1:
-        raise DataError(
-            f"the folders {', '.join(tops[:5])} of {folder} all hold the same folders ({shown}): which are the classes "
-            "cannot be told",
-            hint="if the inner ones are, call the outer ones train, val and test, or give one of them alone; if the "
-            "outer ones are, give a manifest (path, label)",
-        )
+    raise DataError(
+        f"in {folder}, {_shown(tops)} hold folders of the same names ({_shown(inner)}): which are the classes "
+        "cannot be told",
+        hint="if the inner ones are, call the outer ones train, val and test, give one of them alone, or give a "
+        "manifest (path, label, and patient_id if the outer ones are patients); if the outer ones are, give a manifest "
+        "(path, label)",
+    )
+
+
+def _recurring(below: Mapping[str, set[str]]) -> list[str]:
+    """Return the names of folders that stand in several of the class folders, where they may be the classes.
+
+    None where they hardly can: one alone, those of a few patients among many who have several classes, or where a
+    class holds its images directly.
+    """
+    found = Counter(name for names in below.values() for name in names)
+    shared = sorted(name for name, count in found.items() if count > 1)
+    if "" in found or len(found) < 2 or not shared:
+        return []
+    if _numbered([*below]) and len(found) < len(below) and not _numbered([*found]):
+        return sorted(found)  # patients of whom a single one has the rarer class
+    words = [name for name in shared if not re.search(r"\d", name)]
+    return shared if len(shared) > 1 and (len(words) > 1 or len(shared) >= MOSTLY * len(found)) else []
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Name a few folders; many or numbered ones are counted, for they may be patients."""
+    return plural(len(names), "folder") if len(names) > SHOWN or _numbered(names) else ", ".join(names)
 
 
 def _check_masks(folder: Path, parts: Parts, depth: int, tops: Sequence[str]) -> None:
     """Refuse a class folder of masks beside one of their images."""
     stems = {top: {PurePath(part[-1]).stem for part in parts if part[depth] == top} for top in tops}
     for top in tops:
+        if not ONLY_MASKS.fullmatch(plain(top)) or _denied(top, tops):
+            continue
         for other in tops:
-            if other != top and ONLY_MASKS.fullmatch(plain(top)) and _share(stems[top], stems[other]) >= MOSTLY:
+            if other != top and _share(stems[top], stems[other]) >= MOSTLY:
                 raise DataError(
                     f"{folder} has {top!r} beside {other!r} with files of the same names, where classes are expected",
                     hint="give a folder with a sub-folder per class, or a manifest (path, label)",
                 )
+
+
+def _denied(name: str, others: Iterable[str]) -> bool:
+    """Say whether another folder is called as what this one is not (``no_mask`` beside ``mask``): both are classes."""
+    one = plain(name.replace("-", " ")).removeprefix("with ").removesuffix("s")
+    not_one = re.compile(rf"(no|not|non|un|without) ?{re.escape(one)}(s|ed)?")
+    return any(not_one.fullmatch(plain(other.replace("-", " "))) for other in others)
 
 
 def _numbered(names: Sequence[str]) -> bool:
@@ -194,13 +231,15 @@ def _numbered(names: Sequence[str]) -> bool:
 
 
 def _same_files(parts: Parts, depth: int, inner: Sequence[str]) -> tuple[str, str] | None:
-    """Return two of the sub-folders whose files have the same names in each class, if there are such."""
+    """Return two of the sub-folders whose files have the same names in each class that has both, if there are such."""
     stems: dict[tuple[str, str], set[str]] = defaultdict(set)
     for part in parts:
         stems[part[depth], part[depth + 1]].add("/".join(part[:depth] + part[depth + 2 : -1]) + PurePath(part[-1]).stem)
     tops = {top for top, _ in stems}
     for one, other in combinations(inner, 2):
-        both = [(stems[top, one], stems[top, other]) for top in tops]
-        if all(len(a & b) >= MOSTLY * min(len(a), len(b)) for a, b in both):
+        if _denied(one, [other]) or _denied(other, [one]):
+            continue
+        both = [(stems[top, one], stems[top, other]) for top in tops if {(top, one), (top, other)} <= stems.keys()]
+        if both and all(len(a & b) >= MOSTLY * min(len(a), len(b)) for a, b in both):
             return one, other
     return None

@@ -35,7 +35,15 @@ def test_the_patient_id_comes_first(films: Any) -> None:
     assert (found.tag, found.files, found.count) == ("PatientID", 3, 2)
 
 
-@pytest.mark.parametrize("blank", ["", "ANONYMOUS", "same"])
+@pytest.mark.parametrize("form", ["ANON{:04}", "anon_{}", "AnonPat{:03}", "anonymized_patient_{}", "anon-{:x}f"])
+def test_pseudonyms_name_patients(films: Any, form: str) -> None:
+    one, other = form.format(10), form.format(11)
+    found = owners(films((one, "1.1", "1.2"), (other, "1.3", "1.4"), (one, "1.5", "1.6")))
+    assert found is not None
+    assert (found.numbers.tolist(), found.tag, found.count) == ([0, 1, 0], "PatientID", 2)
+
+
+@pytest.mark.parametrize("blank", ["", "ANONYMOUS", "Anonymized_Patient", "anon", "anon0", "same"])
 def test_where_it_says_nothing_studies_and_series_do(films: Any, blank: str) -> None:
     found = owners(films((blank, "1.1", "1.2"), (blank, "1.1", "1.3"), (blank, "1.4", "1.5")))
     assert found is not None

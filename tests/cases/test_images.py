@@ -191,11 +191,12 @@ def test_paths_without_suffix_or_from_the_folder_above_are_completed(tmp_path: P
     assert found[4].startswith("no such file as written, and 2 fit")  # never one of two
     assert found[5:] == ["d", "e.png"]  # which then are no such file
     assert note is not None
+    assert "(3 paths)" in note
     assert "without the leading set-v1" in note
     assert ".jpg" in note
 
 
-def test_images_in_folders_below_are_found_where_no_path_holds_as_written(tmp_path: Path) -> None:
+def test_images_in_folders_below_are_found_where_one_fits(tmp_path: Path) -> None:
     for name in (
         "part_1/a.jpg",
         "part_2/b.jpg",
@@ -213,9 +214,46 @@ def test_images_in_folders_below_are_found_where_no_path_holds_as_written(tmp_pa
     assert "2 files could be meant (in part_1, part_2)" in found[7]
     assert note is not None
     assert "found in 3 folders below" in note  # few files each: a folder may be called by a patient
-    (tmp_path / "g.jpg").touch()
-    assert places(tmp_path, "a", "g")[0] == ["part_1/a.jpg", "g.jpg"]
-    assert places(tmp_path, "a", "g.jpg")[0] == ["a", "g.jpg"]  # one path holds: what lacks is missing
+
+
+def test_what_a_path_means_depends_on_no_other(tmp_path: Path) -> None:
+    for name in ("images/1.png", "images/2.png"):
+        draw(tmp_path / name)
+    paths = ["1.png", "images/2.png", "gone.png", "2.png"]
+    for order in (paths, paths[::-1]):
+        pd.DataFrame({"path": order}).to_csv(tmp_path / "m.csv", index=False)
+        for chunk in (1, 256):
+            readings = read(tmp_path / "m.csv", chunk=chunk)
+            errors = [error for part in readings for error in part.errors]
+            assert errors == [None if path != "gone.png" else "no such file" for path in order]
+
+
+def test_numbers_beside_a_gap_are_the_names_of_their_files(tmp_path: Path) -> None:
+    for name in ("0.png", "7.png"):
+        draw(tmp_path / name)
+    table = pd.DataFrame({"image_id": [0, None, 7]})
+    found = manifest_paths(table, Places(tmp_path), "m.csv", "image_id")
+    assert found == [tmp_path / "0.png", None, tmp_path / "7.png"]
+
+
+def test_paths_of_windows_and_in_another_case_are_completed(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for name in ("images/img1.png", "images/P1/b.PNG", "Both.png", "BOTH.png", "x.csv"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    (root / "folder.d").mkdir()
+    assert places(root, "images\\img1.png") == (
+        ["images/img1.png"],
+        "Paths that lead to no file as written were completed by the one that fits (1 path): with / for \\.",
+    )
+    found, note = places(root, "images/IMG1.png", "Images\\p1\\B", "SET/images/img1.PNG", "IMG1", "Folder.d", "X")
+    assert found == ["images/img1.png", "images/P1/b.PNG", "images/img1.png", "images/img1.png", "Folder.d", "X"]
+    assert note is not None
+    assert "in another case of letters" in note
+    found, note = places(root, "both.png", "C:\\images\\img1.png", "..\\set\\Both.png", "..\\set\\none")
+    assert "2 fit" in found[0]  # never one of two
+    assert found[1] == "C:\\images\\img1.png"
+    assert found[2:] == ["../set/Both.png", "..\\set\\none"]
 
 
 def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,65 @@ def test_class_folders_with_the_same_folders_in_each_are_refused(folders: tuple[
     assert caught.value.hint
 
 
+def unlike(*folders: str) -> list[tuple[str, ...]]:
+    """Give each folder files of other names."""
+    return [part for i, name in enumerate(folders) for part in spread(name, files=(f"{i}.png", f"{i + 99}.png"))]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ["AP/covid", "AP/normal", "AP/flu", "PA/covid", "PA/normal", "PA/flu", "LATERAL/normal", "LATERAL/flu"],
+        ["fold1/covid", "fold1/normal", "fold1/rare", "fold2/covid", "fold2/normal", "fold3/covid", "fold3/normal"],
+        ["one/covid", "one/normal", "one/a", "one/b", "two/covid", "two/normal", "two/c", "two/d", "two/e"],
+        [f"patient{i:03}/{'benign' if i % 2 else 'malignant'}" for i in range(10)],
+        [f"patient{i:03}/{'benign' if i else 'malignant'}" for i in range(10)],
+        [f"fold{i}/{grade}" for i in range(4) for grade in range(3) if (i, grade) != (2, 2)],
+    ],
+    ids=["views", "folds", "sites", "patients", "patients, one of them ill", "numbered classes"],
+)
+def test_classes_one_level_down_are_told_though_one_lacks_somewhere(folders: list[str]) -> None:
+    with pytest.raises(DataError, match="which are the classes cannot be told") as caught:
+        lay_out(FOLDER, unlike(*folders))
+    assert "manifest" in str(caught.value.hint)
+    assert "patient00" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [["a/train", "a/val", "a/test", "b/train", "b/test"], ["a/train", "a/test", "b"], ["a/train", "a/test", "b/x"]],
+)
+def test_a_split_below_a_class_is_not_lost(folders: list[str]) -> None:
+    with pytest.raises(DataError, match="the class folder 'a' of data holds a split"):
+        lay_out(FOLDER, unlike(*folders))
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ["covid/AP", "covid/PA", "flu/AP", "flu/PA", "cancer"],
+        ["ill/p1", "ill/p2", "ill/p4", "well/p2", "well/p4", "well/p5"],
+        ["a/3fb", "a/b77", "a/c01", "a/d2e", "a/e55", "b/3fb", "b/b77", "b/1aa", "b/2cc"],
+        ["benign/adenosis", "benign/other", "malignant/ductal", "malignant/other"],
+        ["stage1/p1", "stage1/p2", "stage2/p1", "stage2/p3", "stage3/p4", "stage3/p5"],
+        ["covid/AP", "covid/PA", "normal/AP", "normal/PA", "flu/AP"],
+    ],
+    ids=["views of some", "patients", "patients in hexadecimal", "kinds", "patients in several stages", "views"],
+)
+def test_what_stands_below_classes_is_left_alone(folders: list[str]) -> None:
+    assert set(lay_out(FOLDER, unlike(*folders)).labels) == {name.partition("/")[0] for name in folders}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("mask", "no_mask"), ("Masks", "without-mask"), ("mask", "Unmasked"), ("with_mask", "non_mask")]
+)
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_what_is_called_as_no_mask_makes_masks_a_class(one: str, other: str, above: str) -> None:
+    parts = spread(above + one, above + other, above + "worn wrongly")
+    assert set(lay_out(FOLDER, parts).labels) == {one, other, "worn wrongly"}
+    assert len(cases(spread(f"faces/{one}", f"faces/{other}"))) == 4
+
+
 def test_the_same_files_in_folders_of_a_class_are_refused() -> None:
     with pytest.raises(DataError, match="'img' and 'msk' hold files of the same names"):
         lay_out(FOLDER, spread("ill/img", "ill/msk", "normal/img", "normal/msk"))
