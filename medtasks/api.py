@@ -247,6 +247,7 @@ def evaluate(
         **evaluation.as_json(),
         "baseline": baseline.as_json()["metrics"] if baseline else {},
         "in_training": found.as_json() if found else None,
+        "notes": list(dataset.origin.notes),
         "validity": judged.validity.as_json() if judged.validity else None,
         "bundle": place,
         "report": None,

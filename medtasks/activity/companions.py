@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ import pandas as pd
 
 from medtasks.activity.measurements import (
     POWERS,
-    SIGNS,
     WEIGHTS,
     Measured,
     is_binary,
     is_logarithm,
+    is_unit,
     plain_texts,
+    sign_of,
     unit_of,
     with_relation,
 )
@@ -30,7 +32,10 @@ from medtasks.words import plural
 
 Rows = npt.NDArray[np.bool_]
 
-RELATIONS = ("relation", "qualifier", "operator", "modifier")
+RELATIONS = (
+    *("relation", "relations", "qualifier", "operator", "modifier", "sign", "prefix"),
+    *("inequality", "censor", "censored", "censoring"),
+)
 """Last words of the names of columns with relations: ChEMBL's, PubChem's and others'."""
 UNITS = ("units", "unit")
 _BESIDE = [[word] for word in (*RELATIONS, *UNITS, "type")]
@@ -41,8 +46,10 @@ _TYPED = frozenset(
 NONE = "none"
 """What an option says instead of a column where none is to be read."""
 MOST = 0.5
-"""Share of a column's texts that must be signs, or units of concentration, for it to be found by name: an operator can
-be a person, and a qualifier a remark."""
+"""Share of a column's texts that must be signs, or units of concentration, for it to be found by a name that is not the
+target's own or generic: an operator can be a person, and a qualifier a remark."""
+GENERIC = frozenset({"standard", "published", "activity", "measurement", "result", "value"})
+"""First words of columns' names that say nothing of what is measured, as in ``Standard Units``."""
 _ENDPOINT = re.compile(
     r"(?<![a-z])p?(ic|ec|ac|cc|lc|tc|xc|ed|gi|ld)_?\d\d|(?<![a-z])p?k[idbm]\b|\bmic\d*\b|inhibition|potency|efficacy",
     re.IGNORECASE,
@@ -50,6 +57,9 @@ _ENDPOINT = re.compile(
 """What types of measurements are called."""
 _VALUES = frozenset({"value", "values", "result", "results", "mean", "average", "median"})
 """Last words of a measurement's name that say nothing of what is measured."""
+_RANKS = {"own": 0, "near": 1, "generic": 1, "apart": 2, "other": 3}
+_CLEAR = ("own", "generic")
+"""Places where a few signs are enough; see `_Beside`."""
 SHOWN = 4
 """Types and units told in a note."""
 
@@ -58,7 +68,9 @@ SHOWN = 4
 class _Beside:
     name: str
     place: str
-    """``own`` of the target, ``free`` where it is of no one column by its name, ``other`` where it is of another."""
+    """Whose it is by its name: the target's ``own``, ``near`` where the target's name begins or ends so (``EGFR unit``
+    beside ``EGFR IC50``), ``generic``, ``apart`` where it is of something that is no column, ``other`` where it is of
+    another column."""
 
 
 def read_relation(
@@ -86,8 +98,9 @@ def read_relation(
     asked = found is not None
     if found is None and options.relation != NONE and not _is_classes(read, options):
         found = _find(table, target, options, RELATIONS, _are_signs)
-    if found is None or (found.place == "other" and not is_logarithm(target)):
-        return read, []
+    if found is None or found.place == "apart" or (found.place == "other" and not is_logarithm(target)):
+        told = options.relation is None and not _is_classes(read, options)
+        return read, _overlooked(table, target, options) if told else []
     measured = with_relation(read, table[target], table[found.name])
     known = np.isfinite(measured.values) & usable
     above, below = (int((known & (measured.censoring == side)).sum()) for side in (1, -1))
@@ -107,7 +120,7 @@ def _unread(target: str, found: _Beside, count: int, options: ActivityOptions) -
     if not count:
         return []
     told = f"{plural(count, 'value')} of {target} stand beside > or < in the column {found.name!r}"
-    if found.place == "free" and len(options.target) <= 1:
+    if found.place != "other" and len(options.target) <= 1:
         raise UsageError(
             f"{told}: what is more than a concentration is less than its negative logarithm; which of them is meant?",
             hint=f"add --relation {found.name!r} if the signs are those of {target} itself, or --relation {NONE} to "
@@ -117,12 +130,34 @@ def _unread(target: str, found: _Beside, count: int, options: ActivityOptions) -
     return [f"{told}, {whose} by its name: they count as exact."]
 
 
+def _overlooked(table: pd.DataFrame, target: str, options: ActivityOptions) -> list[str]:
+    """Tell of columns with > or < that by their names are neither read for the target nor another column's."""
+    others = [name for name in column_names(table) if name != target]
+    owners = {name: _stem(name) for name in others if _words(name)[-1:] not in _BESIDE}
+    notes = []
+    for name in others:
+        words = _words(name)
+        if name in options.target or pd.api.types.is_numeric_dtype(table[name]):
+            continue
+        if any(stem and words[: len(stem)] == stem and owner != name for owner, stem in owners.items()):
+            continue
+        texts = [text for text in plain_texts(table[name].astype("string").drop_duplicates()) if text]
+        signs = [sign_of(text) for text in texts]
+        known = words[-1:] in _BESIDE or sum(sign is not None for sign in signs) > MOST * len(signs)
+        if known and any(signs):
+            mend = f"add --relation {name!r}" if len(options.target) <= 1 else f"call it '{target} relation'"
+            notes.append(
+                f"The column {name!r} holds > or < and is not read: {mend} if that is the relation of {target}."
+            )
+    return notes
+
+
 def read_units(
     table: pd.DataFrame, target: str, read: Measured, options: ActivityOptions, usable: Rows, where: str
-) -> tuple[Measured, list[str], list[str]]:
-    """Return the values of a target that have a unit, the unit of each, and notes; see `read_relation`.
+) -> tuple[Measured, list[str] | None, list[str]]:
+    """Return the values of a target that have a unit, the unit of each where a column says it, and notes.
 
-    Without ``--unit`` the numbers stay as they are, whose unit must be one then.
+    See `read_relation`. Without ``--unit`` the numbers stay as they are, whose unit must be one then.
     """
     found = _asked(table, target, options.unit_column, "--unit-column", options, where)
     numbers = not is_logarithm(target) and not _is_classes(read, options)
@@ -132,16 +167,25 @@ def read_units(
             hint=f"leave it out, or say --unit-column {NONE}",
         )
     if found is None and options.unit_column != NONE and numbers:
-        found = _find(table, target, options, UNITS, _are_concentrations, own=any)
-    if found is None or (found.place != "own" and (found.place == "other" or len(options.target) > 1)):
-        return read, [options.unit or ""] * len(table), []
+        found = _find(table, target, options, UNITS, partial(_are_units, wanted=options.unit is not None))
+        if options.unit is not None and (found is None or found.place == "other"):
+            found = _find(table, target, options, UNITS, _are_said) or found
+    if found is None or found.place == "other":
+        return read, None, []
     texts = plain_texts(table[found.name])
+    if found.place == "apart" or (found.place == "generic" and not any(map(is_unit, texts))):
+        return read, None, _unread_units(target, found, set(texts), options)
     meant = {text: unit_of(text) for text in set(texts)}
     known = np.isfinite(read.values)
     counts = Counter(meant[text] or text for text, row in zip(texts, known & usable, strict=True) if row and text)
     if options.unit is None:
-        return read, [""] * len(table), _one_unit(target, found.name, counts, where)
+        return read, None, _one_unit(target, found.name, counts, where)
     lost = known & np.array([bool(text) and meant[text] is None for text in texts])
+    if lost.any() and (lost == known).all():
+        raise DataError(
+            f"no value of {target!r} in {where} is in a unit of concentration that is known (column {found.name!r})",
+            hint=f"known are {', '.join((*POWERS, *WEIGHTS))}; --unit-column {NONE} takes all for {options.unit}",
+        )
     why = f"is in a unit that is no known concentration (column {found.name!r})"
     measured = Measured(
         np.where(lost, np.nan, read.values),
@@ -154,6 +198,18 @@ def read_units(
     if blank:
         notes.append(f"{plural(blank, 'value')} of {target} without a unit there: taken for {options.unit} (--unit).")
     return measured, [meant[text] or options.unit for text in texts], notes
+
+
+def _unread_units(target: str, found: _Beside, texts: set[str], options: ActivityOptions) -> list[str]:
+    """Tell of a column of units that is not read where the values are converted by another."""
+    if options.unit is None or {unit_of(text) for text in texts if text} == {options.unit}:
+        return []
+    if found.place == "generic":
+        return [f"The column {found.name!r} holds no units: all values of {target} are taken for {options.unit}."]
+    return [
+        f"The column {found.name!r} holds units and is not read, since it is not {target}'s by its name: all values "
+        f"are taken for {options.unit}."
+    ]
 
 
 def _one_unit(target: str, column: str, counts: Counter[str], where: str) -> list[str]:
@@ -216,7 +272,12 @@ def _asked(
     if named is None or named == NONE:
         return None
     if named not in column_names(table):
-        raise UsageError(f"{flag}: {where} has no column {named!r}", hint=suggest_column(named, table))
+        unlike = UNITS if flag == "--relation" else RELATIONS
+        never = [name for name in column_names(table) if name in options.target or "".join(_words(name)[-1:]) in unlike]
+        raise UsageError(
+            f"{flag}: {where} has no column {named!r}",
+            hint=f"{flag} {NONE} reads none; {suggest_column(named, table.drop(columns=never))}",
+        )
     if len(options.target) > 1:
         raise UsageError(
             f"{flag} names one column for {len(options.target)} targets",
@@ -232,15 +293,14 @@ def _find(
     target: str,
     options: ActivityOptions,
     terms: Sequence[str],
-    fits: Callable[[Sequence[str]], bool],
-    own: Callable[[Sequence[str]], bool] | None = None,
+    fits: Callable[[Sequence[str], str], bool],
 ) -> _Beside | None:
     """Find a column by the last word of its name: the target's own, the one with the most words in common, any other.
 
     Parameters
     ----------
-    fits, own
-        Whether texts can be what is looked for; ``own`` of a column that is the target's by its name.
+    fits
+        Whether texts can be what is looked for, in a column of this place; see `_Beside`.
     """
     others = [name for name in column_names(table) if name != target]
     wanted, owners = _stem(target), [_stem(name) for name in others if _words(name)[-1:] not in _BESIDE]
@@ -250,19 +310,44 @@ def _find(
         if name in options.target or not words or words[-1] not in terms:
             continue
         stem = _stem(" ".join(words[:-1]))
-        place = "own" if stem == wanted else "other" if stem in owners else "free"
-        if (own if own and place == "own" else fits)([text for text in plain_texts(table[name]) if text]):
-            shared = len(stem) if wanted[: len(stem)] == stem else 0
-            found.append((["own", "free", "other"].index(place), -shared, _Beside(name, place)))
+        place = _place(stem, wanted, owners)
+        if fits([text for text in plain_texts(table[name]) if text], place):
+            shared = len(stem) if place == "near" or wanted[: len(stem)] == stem else 0
+            found.append((_RANKS[place], -shared, _Beside(name, place)))
     return min(found, key=lambda one: one[:2])[2] if found else None
 
 
-def _are_signs(texts: Sequence[str]) -> bool:
-    return sum(text in SIGNS for text in texts) > MOST * len(texts)
+def _place(stem: list[str], wanted: list[str], owners: list[list[str]]) -> str:
+    """Say whose a column is by the first words of its name; see `_Beside`."""
+    if stem == wanted:
+        return "own"
+    if stem in owners:
+        return "other"
+    if GENERIC.issuperset(stem):
+        return "generic"
+    if stem in (wanted[: len(stem)], wanted[-len(stem) :]):
+        return "near"
+    return "other" if any(owner[: len(stem)] == stem for owner in owners) else "apart"
 
 
-def _are_concentrations(texts: Sequence[str]) -> bool:
-    return sum(unit_of(text) is not None for text in texts) > MOST * len(texts)
+def _are_signs(texts: Sequence[str], place: str) -> bool:
+    signs = [sign_of(text) for text in texts]
+    return (place in _CLEAR and any(signs)) or sum(sign is not None for sign in signs) > MOST * len(signs)
+
+
+def _are_units(texts: Sequence[str], place: str, wanted: bool) -> bool:
+    """Say whether texts can be units of a column of values, of which one of concentration is ``wanted`` or not."""
+    if place == "own":
+        return any(texts)
+    if place == "generic" and wanted:
+        return any(map(is_unit, texts))
+    known = sum(unit_of(text) is not None for text in texts)
+    return known > 0 if place == "generic" else known > MOST * len(texts)
+
+
+def _are_said(texts: Sequence[str], place: str) -> bool:
+    """Say whether texts stand where units do, whatever they are."""
+    return place == "generic" and any(texts)
 
 
 def _is_classes(read: Measured, options: ActivityOptions) -> bool:

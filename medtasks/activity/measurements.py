@@ -19,9 +19,14 @@ Values = npt.NDArray[np.float64]
 Censoring = npt.NDArray[np.int8]
 
 ACTIVE, INACTIVE = (*TRUE, "active", "a", "toxic", "1", "1.0"), (*FALSE, "inactive", "i", "nontoxic", "0", "0.0")
-POWERS = {"M": 0, "mM": 3, "uM": 6, "nM": 9, "pM": 12}
+POWERS = {"M": 0, "mM": 3, "uM": 6, "nM": 9, "pM": 12, "fM": 15}
 """How many units make one mol/L, as powers of ten."""
-WEIGHTS = {"ug/mL": 3, "mg/L": 3}
+WEIGHTS = {
+    **dict.fromkeys(["g/L", "mg/mL", "ug/uL"], 0),
+    **dict.fromkeys(["ug/mL", "mg/L", "ng/uL"], 3),
+    **dict.fromkeys(["ng/mL", "ug/L"], 6),
+    **dict.fromkeys(["pg/mL", "ng/L"], 9),
+}
 """How many units make one g/L, as powers of ten: these need the molecular weight."""
 CONTRADICTION = 1.0
 """Replicates further apart than this contradict each other: a factor of ten in a pIC50, twice the standard deviation
@@ -32,6 +37,13 @@ SIGNS = {
     **dict.fromkeys(["=", "==", "~", "≈", "≃", "≅", "\N{TILDE OPERATOR}"], 0),
 }
 """What the relations of measurements are written as, and whether the true value is at most (-1) or at least (1) it."""
+_SAID = {
+    **dict.fromkeys(["less than", "at most", "below", "lt", "le", "less than or equal", "less than or equal to"], -1),
+    **dict.fromkeys(["greater than", "more than", "at least", "above", "gt", "ge"], 1),
+    **dict.fromkeys(["greater than or equal", "greater than or equal to"], 1),
+    **dict.fromkeys(["equal", "equals", "equal to", "eq", "exact", "about", "approximately"], 0),
+}
+"""Relations in words, in lower case; see `SIGNS`."""
 _SIGN = "|".join(sorted(map(re.escape, SIGNS), key=len, reverse=True))
 _QUALIFIED = re.compile(rf"\s*({_SIGN})?\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 _SIGNED = re.compile(rf"\s*({_SIGN})")
@@ -43,7 +55,11 @@ _LOGARITHM = re.compile(
 )
 LOGARITHMS = (2.0, 12.0)
 """Where the negative logarithms of measured affinities lie, from 10 mM to 1 pM."""
-_SPELT = {"molar": "M", "millimolar": "mM", "micromolar": "uM", "nanomolar": "nM", "picomolar": "pM"}
+_PREFIXES = {"": "", "milli": "m", "micro": "u", "nano": "n", "pico": "p", "femto": "f"}
+_SPELT = {f"{prefix}molar": f"{letter}M" for prefix, letter in _PREFIXES.items()}
+_FACTOR = r"(?:[fpnumckM]?(?:mol(?:es?)?|M|g|[lL]|m|s)|h|hr|min|day|U|IU|kcal|Da|ppm|ppb)"
+_UNIT = re.compile(rf"%.*|{_FACTOR}(?:[\^]?-?\d)?(?:[./*·]{_FACTOR}(?:[\^]?-?\d)?)*")
+"""What is written as a unit, of concentration or another quantity: a column of anything else is none of units."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +150,7 @@ def with_relation(measured: Measured, written: pd.Series, relation: pd.Series) -
     for i, text in enumerate(plain_texts(relation)):
         if not known[i] or not text:
             continue
-        sign = SIGNS.get(text)
+        sign = sign_of(text)
         if sign is None:
             errors[i] = f"has a relation that is none of <, <=, =, ~, >=, > {named}"
         elif own[i] and sign != censoring[i]:
@@ -144,6 +160,15 @@ def with_relation(measured: Measured, written: pd.Series, relation: pd.Series) -
             continue
         values[i], censoring[i] = np.nan, 0
     return Measured(values, censoring, tuple(errors))
+
+
+def sign_of(text: str) -> int | None:
+    """Return -1, 1 or 0 for a relation in signs or words, as `SIGNS` does; None where a text is none.
+
+    >>> [sign_of(text) for text in (">=", "Less than", "exact", "racemic")]
+    [1, -1, 0, None]
+    """
+    return SIGNS.get(text, _SAID.get(" ".join(re.split(r"[\s_]+", text.lower()))))
 
 
 def unit_of(text: str) -> str | None:
@@ -162,6 +187,16 @@ def unit_of(text: str) -> str | None:
         return _SPELT[spelt.lower()]
     found = {unit.lower(): unit for unit in known}.get(spelt.lower())
     return None if found in ("M", "mM") else found  # m and M differ by their case alone
+
+
+def is_unit(text: str) -> bool:
+    """Say whether a text is written as a unit, of concentration or of another quantity.
+
+    >>> [is_unit(text) for text in ("nM", "% inhibition", "mL/min", "µg.mL-1", "h", "ward 3", "Chemistry")]
+    [True, True, True, True, True, False, False]
+    """
+    spelt = re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).replace("μ", "u")
+    return unit_of(text) is not None or _UNIT.fullmatch(spelt) is not None
 
 
 def is_binary(measured: Measured) -> bool:

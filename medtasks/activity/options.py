@@ -39,7 +39,7 @@ class ActivityOptions(Config):
     """Whether targets are numbers or classes; `auto` takes 0 and 1, yes and no, active and inactive for classes."""
     unit: str | None = None
     """The unit of concentrations, to be turned into pIC50 and the like (-log10 of mol/L): `M`, `mM`, `uM`, `nM`, `pM`,
-    `ug/mL` or `mg/L`."""
+    `fM` or, by the molecular weight, `g/L`, `mg/mL`, `mg/L`, `ug/mL`, `ng/mL`, `pg/mL` and the like."""
     unit_column: str | None = None
     """The column with the unit of each row (`Standard Units` beside `Standard Value` and the like, where not said);
     `none` reads none."""

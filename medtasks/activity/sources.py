@@ -58,13 +58,21 @@ _CHARGED = re.compile(r"\[[^\[\]]*[+-][^\[\]]*\]")
 """Atoms of a SMILES that are written with a charge."""
 
 
-def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequence[str] = ()) -> Dataset:
+def read(
+    source: Source,
+    options: ActivityOptions,
+    context: Context,
+    kinds: Sequence[str] = (),
+    with_units: bool = False,
+) -> Dataset:
     """Read molecules and their measurements from a file or a table.
 
     Parameters
     ----------
     kinds
         What the targets are, where a fitted model says so.
+    with_units
+        Whether those that a fitted model was trained on had a column of units.
 
     Raises
     ------
@@ -80,6 +88,10 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
     found = [cut or structure for cut, structure in zip(row_errors(table), structures, strict=True)]
     read_here = _measure(table, columns, options, found, where)
     measured, notes = read_here.targets, read_here.notes
+    if with_units and not read_here.with_units and options.unit is not None:
+        notes.append(
+            f"Training read units from a column; here none is read: all values are taken for {options.unit} (--unit)."
+        )
     values = np.column_stack([one.values for one in measured.values()])
     reasons, remarks = _faults(found, columns.targets, measured.values(), np.asarray(np.isfinite(values).any(axis=1)))
     if remarks:
@@ -99,6 +111,8 @@ def read(source: Source, options: ActivityOptions, context: Context, kinds: Sequ
         extra["time"] = read_times(table[columns.time].iloc[rows], where)
     if read_here.types is not None:
         extra["type"] = read_here.types[rows]
+    if read_here.with_units:
+        extra["with_unit"] = np.ones(len(rows), dtype=bool)
     whole = spare_cut(table, {columns.split: "train"})
     cases = Molecules([ids[i] for i in rows], [found[i] for i in rows], options.standard, cohorts)
     extra["written"] = _written(table[columns.smiles].iloc[rows], cases)
@@ -254,11 +268,13 @@ def _written(structures: pd.Series, cases: Molecules) -> npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Measurements:
-    """The measurements of each target by its name, what a reader should know, and (n,) what each row's are."""
+    """The measurements of each target by its name, what a reader should know, (n,) what each row's are, and whether a
+    column said their units."""
 
     targets: dict[str, Measured]
     notes: list[str]
     types: npt.NDArray[Any] | None
+    with_units: bool
 
 
 def _measure(
@@ -267,7 +283,7 @@ def _measure(
     usable = np.array([isinstance(item, bytes) for item in found], dtype=bool)
     measured: dict[str, Measured] = {}
     notes: list[str] = []
-    types = None
+    types, with_units = None, False
     for name in columns.targets:
         if options.unit is not None and is_logarithm(name):
             raise UsageError(
@@ -282,7 +298,8 @@ def _measure(
                 hint="numbers are expected, also as >10 or <5, or words such as active and inactive",
             )
         one, of_relation = read_relation(table, name, one, options, usable, where)
-        one, units, of_units = read_units(table, name, one, options, usable, where)
+        one, found_units, of_units = read_units(table, name, one, options, usable, where)
+        units, with_units = found_units or [options.unit or ""] * len(table), with_units or found_units is not None
         kinds, of_types = read_types(table, name, np.isfinite(one.values) & usable)
         notes += [*of_relation, *of_units, *of_types]
         types = kinds if types is None else types
@@ -295,7 +312,7 @@ def _measure(
             measured[f"p{name}"] = to_p(one, units, _weights(found, units))
         else:
             measured[name] = one
-    return _Measurements(measured, notes, types)
+    return _Measurements(measured, notes, types, with_units)
 
 
 def _weights(found: Sequence[bytes | str], units: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -60,7 +60,8 @@ class Activity(Task):
 
     def read(self, source: Source, options: Any, *, context: Context, schema: Schema | None = None) -> Dataset:
         """Read molecules with their measurements; see `medtasks.activity.sources`."""
-        return sources.read(source, options, context, schema["kinds"] if schema else ())
+        known = schema or {}
+        return sources.read(source, options, context, known.get("kinds", ()), known.get("with_units", False))
 
     def adapt(self, dataset: Dataset, options: Any) -> Dataset:
         """Mark the molecules on activity cliffs; see `medtasks.activity.similarity`."""
@@ -187,7 +188,8 @@ class Activity(Task):
     def schema(self, dataset: Dataset, options: Any) -> Schema:
         """Describe the input, with the columns that hold the structure and name the molecule."""
         columns = {"smiles": options.smiles, "id": options.id, COHORT: options.within}
-        return {**dataset.cases.schema(), **columns, "kinds": list(dataset.kinds)}
+        read = {"kinds": list(dataset.kinds), "with_units": "with_unit" in dataset.extra}
+        return {**dataset.cases.schema(), **columns, **read}
 
     def read_cases(self, source: Any, schema: Schema) -> Iterator[Reading[Cases]]:
         """Read molecules from a file, a table, or a list of SMILES or RDKit molecules."""

@@ -42,6 +42,8 @@ def evaluate(
     if as_json:
         output.emit_json(summary)
         return
+    for note in summary["notes"]:
+        output.note(f"note: {note}")
     typer.echo(f"{summary['model']} on {summary['data']}: {summary['n']} cases judged")
     output.measures(summary["metrics"], summary["baseline"])
     output.in_training(summary["in_training"], summary["n"])

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import medtasks
 from medtasks.activity.options import ActivityOptions
 from medtasks.activity.sources import read
+from medtasks.cli.app import app
 from medtasks.dataset import Dataset
 from medtasks.errors import DataError, UsageError
 from medtasks.model import Context, checked
@@ -28,6 +30,11 @@ def dataset(table: dict[str, list[Any]], **options: Any) -> Dataset:
 @pytest.mark.parametrize(
     ("target", "column", "greater"),
     [
+        ("IC50", "IC50_sign", ">"),
+        ("IC50", "IC50_prefix", ">"),
+        ("IC50", "inequality", "greater than"),
+        ("IC50", "Censor", ">"),
+        ("EGFR IC50", "IC50 relation", ">"),
         ("Standard Value", "Standard Relation", "'>'"),
         ("standard_value", "standard_relation", ">"),
         ("StandardValue", "StandardRelation", ">>"),
@@ -202,3 +209,100 @@ def test_all_commands_read_the_relation_alike(molecules: pd.DataFrame, tmp_path:
     table.assign(sign="'='").to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match="the data are not those of the run"):
         medtasks.rerun(tmp_path / "r", out=tmp_path / "other")
+
+
+@pytest.mark.parametrize("column", ["Units", "unit", "Standard Units", "IC50 unit", "result_unit"])
+def test_a_few_units_are_enough_in_a_column_of_units(column: str) -> None:
+    table = {"IC50": [100.0, 5.0, 7.0, 8.0], column: ["uM", "%", "mL/min", "furlongs"]}
+    data = dataset(table, target="IC50", unit="nM")
+    assert data.targets[:, 0].tolist() == pytest.approx([4])
+    assert len(data.origin.invalid) == 3
+    with pytest.raises(DataError, match="several units"):
+        dataset(table, target="IC50")
+    with pytest.raises(DataError, match=r"no value of 'IC50' .* is in a unit of concentration") as told:
+        dataset({**table, column: ["%"] * 4}, target="IC50", unit="nM")
+    assert "--unit-column none" in str(told.value.hint)
+
+
+def test_units_of_mass_are_converted_by_the_molecular_weight() -> None:
+    units = ["ng/ml", "pg/mL", "mg/L", "ug/L", "g/L", "mg.ml-1"]
+    data = dataset({"IC50": [46.07, 45.08, 44.1, 64.51, 108.97, 48.06], "Units": units}, target="IC50", unit="nM")
+    assert data.targets[:, 0].tolist() == pytest.approx([6, 9, 3, 6, 0, 0], abs=1e-3)
+
+
+def test_a_generic_column_of_units_is_that_of_all_targets() -> None:
+    table = {"IC50": [1.0, 2.0], "EC50": [3.0, 4.0], "Units": ["uM", "nM"]}
+    data = dataset(table, target="IC50,EC50", unit="nM")
+    assert data.targets.tolist() == [
+        [6, pytest.approx(6 - np.log10(3))],
+        pytest.approx([9 - np.log10(2), 9 - np.log10(4)]),
+    ]
+    assert [note.count("'Units'") for note in data.origin.notes] == [1, 1]
+
+
+def test_a_column_of_units_whose_texts_are_none_is_told() -> None:
+    table = {"IC50": [1.0, 2.0], "Unit": ["Oncology", "Virology"]}
+    data = dataset(table, target="IC50", unit="nM")
+    assert data.targets[:, 0].tolist() == pytest.approx([9, 9 - np.log10(2)])
+    (note,) = data.origin.notes
+    assert "'Unit' holds no units" in note
+    both = dataset({**table, "Standard Units": ["uM", "uM"]}, target="IC50", unit="nM")
+    assert both.targets[:, 0].tolist() == pytest.approx([6, 6 - np.log10(2)])
+
+
+@pytest.mark.parametrize(
+    ("column", "told"), [("substrate_unit", False), ("dose_unit", True), ("max conc unit", True), ("Ki unit", False)]
+)
+def test_the_unit_of_another_quantity_is_not_the_targets(column: str, told: bool) -> None:
+    table = {"IC50": [1.0, 2.0], "substrate_conc": [5, 5], "Ki": [5, 5], column: ["mM", "mM"]}
+    data = dataset(table, target="IC50", unit="nM")
+    assert data.targets[0, 0] == pytest.approx(9)
+    assert [repr(column) in note for note in data.origin.notes] == [True] * told
+    mixed = dataset({**table, column: ["mM", "nM"]}, target="IC50")
+    assert mixed.targets[:, 0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("column", ["IC50 relation", "relation", "Standard Relation"])
+def test_one_sign_is_enough_in_a_column_of_relations(column: str) -> None:
+    table = {"IC50": [1.0, 2.0, 3.0, 4.0], column: ["exact", "Equal", "ND", "less than"]}
+    data = dataset(table, target="IC50")
+    assert data.cases.ids.tolist() == ["1", "2", "4"]
+    assert data.bounds[:, 0].tolist() == [0, 0, -1]
+    assert "none of <" in data.origin.invalid[0][1]
+
+
+def test_signs_that_are_not_read_are_told() -> None:
+    for column in ("comparator", "EC50 relation", "flag"):
+        data = dataset({"IC50": [5.0, 6.0], column: [">", "="]}, target="IC50")
+        assert not data.bounds.any()
+        (note,) = data.origin.notes
+        assert f"column {column!r} holds > or < and is not read: add --relation {column!r}" in note
+        assert not dataset({"IC50": [5.0, 6.0], column: [">", "="]}, target="IC50", relation="none").origin.notes
+    two = dataset({"IC50": [5.0, 6.0], "Ki": [5.0, 6.0], "Ki relation": [">", "="], "flag": [">", "="]}, target="IC50")
+    assert ["'flag'" in note for note in two.origin.notes] == [True]
+    remarks = dataset({"IC50": [5.0, 6.0, 7.0], "remark": ["see lab book", "again", ">"]}, target="IC50")
+    assert not remarks.origin.notes
+
+
+def test_a_table_without_the_columns_of_training_can_be_judged(molecules: pd.DataFrame, tmp_path: Path) -> None:
+    rows = molecules.iloc[:80]
+    table = pd.DataFrame({"smiles": rows["smiles"], "Standard Value": 10 ** (9 - rows["pIC50"])})
+    full = table.assign(**{"Standard Units": "nM", "Standard Relation": np.where(np.arange(80) % 3 == 0, ">", "=")})
+    named = {"relation": "Standard Relation", "unit_column": "Standard Units"}
+    done = medtasks.run(
+        "activity", full, model="linear-fingerprint", out=tmp_path / "r", target="Standard Value", unit="nM", **named
+    )
+    for key, column in named.items():
+        with pytest.raises(UsageError, match=f"no column '{column}'") as told:
+            medtasks.evaluate(done.folder, full.drop(columns=column))
+        flag = f"--{key.replace('_', '-')}"
+        assert f"{flag} none reads none" in str(told.value.hint)
+        assert "did you mean" not in str(told.value.hint)
+    table.to_csv(tmp_path / "new.csv", index=False)
+    call = ["evaluate", str(done.folder), str(tmp_path / "new.csv"), "--relation", "none", "--unit-column", "none"]
+    told_on_terminal = CliRunner().invoke(app, call)
+    assert told_on_terminal.exit_code == 0
+    note = "Training read units from a column; here none is read: all values are taken for nM (--unit)."
+    assert f"note: {note}" in told_on_terminal.stderr
+    assert json.loads(CliRunner().invoke(app, [*call, "--json"]).stdout)["notes"] == [note]
+    assert "read from the column 'Standard Units'" in str(medtasks.evaluate(done.folder, full).summary["notes"])
