@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from medtasks.errors import PluginError
+from medtasks.threads import Shared
 from medtasks.tracing import place
 
 SECONDS = 120.0
@@ -26,26 +27,6 @@ class Ended(BaseException):
 
 class Late(Ended):
     """It took longer than it may."""
-
-
-class _Shared:
-    """A change of the whole process that the first of several threads makes, and the last takes back."""
-
-    def __init__(self, change: Callable[[], Callable[[], None]]) -> None:
-        self._change, self._lock, self._users = change, threading.Lock(), 0
-        self._undo: Callable[[], None] = lambda: None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._users:
-                self._undo = self._change()
-            self._users += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._users -= 1
-            if not self._users:
-                self._undo()
 
 
 _results: list[None] = []
@@ -75,19 +56,20 @@ def aside() -> Iterator[None]:
         yield
 
 
-def _redirect() -> Callable[[], None]:
-    stack = contextlib.ExitStack()
-    with contextlib.suppress(OSError):  # a program without stdout or stderr
-        kept = os.dup(1)
-        stack.callback(os.close, kept)
-        os.dup2(2, 1)
-        stack.callback(os.dup2, kept, 1)
-        stack.callback(flush_c)
-    stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-    return stack.close
+@contextlib.contextmanager
+def _redirected() -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a program without stdout or stderr
+            kept = os.dup(1)
+            stack.callback(os.close, kept)
+            os.dup2(2, 1)
+            stack.callback(os.dup2, kept, 1)
+            stack.callback(flush_c)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
 
 
-_redirection = _Shared(_redirect)
+_redirection = Shared(_redirected)
 
 
 def flush_c() -> None:
@@ -166,7 +148,8 @@ def _no_exit() -> Iterator[None]:
             _importers.remove(me)
 
 
-def _refuse_exit() -> Callable[[], None]:
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
     plain = os._exit
 
     def refuse(status: int) -> NoReturn:
@@ -175,15 +158,15 @@ def _refuse_exit() -> Callable[[], None]:
             raise Ended(f"it ends the process with exit code {status} (os._exit)")
         plain(status)
 
-    def undo() -> None:
-        os._exit = plain
-
     os._exit = refuse
-    return undo
+    try:
+        yield
+    finally:
+        os._exit = plain
 
 
 _importers: list[tuple[int, int]] = []
-_refusal = _Shared(_refuse_exit)
+_refusal = Shared(_refused)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -283,7 +284,7 @@ def _measure(
     usable = np.array([isinstance(item, bytes) for item in found], dtype=bool)
     measured: dict[str, Measured] = {}
     notes: list[str] = []
-    types, with_units = None, False
+    types, with_units, weight = None, False, functools.cache(_weight)
     for name in columns.targets:
         if options.unit is not None and is_logarithm(name):
             raise UsageError(
@@ -309,23 +310,20 @@ def _measure(
                     f"All values of {name} lie between {LOGARITHMS[0]:g} and {LOGARITHMS[1]:g}, as negative logarithms "
                     "do: make sure that they are nM."
                 )
-            measured[f"p{name}"] = to_p(one, units, _weights(found, units))
+            weighed = zip(found, units, strict=True)
+            weights = [weight(item) if unit in WEIGHTS and isinstance(item, bytes) else 1.0 for item, unit in weighed]
+            measured[f"p{name}"] = to_p(one, units, np.array(weights))
         else:
             measured[name] = one
     return _Measurements(measured, notes, types, with_units)
 
 
-def _weights(found: Sequence[bytes | str], units: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Return (n,) molecular weights in g/mol of those whose unit is one of mass."""
+def _weight(molecule: bytes) -> float:
+    """Return a molecular weight in g/mol."""
     from rdkit import Chem
     from rdkit.Chem.Descriptors import MolWt
 
-    return np.array(
-        [
-            MolWt(Chem.Mol(item)) if unit in WEIGHTS and isinstance(item, bytes) else 1.0
-            for item, unit in zip(found, units, strict=True)
-        ]
-    )
+    return float(MolWt(Chem.Mol(molecule)))
 
 
 def _faults(

@@ -172,7 +172,10 @@ def may_be_litres(values: pd.Series) -> bool:
     >>> may_be_litres(pd.Series(["500", "1.5 L", "800"])), may_be_litres(pd.Series(["4.1", "2.9 L", "3.9"]))
     (True, False)
     """
-    bare, flags = split_flags(values)
+    return _are_litres(*split_flags(values))
+
+
+def _are_litres(bare: pd.Series, flags: pd.Series) -> bool:
     levels = _levels(flags)
     if levels.eq("H").any() or (levels.eq("L") & (flags.ne("L") | bare.str.match("[<≤]"))).any():
         return False
@@ -245,7 +248,7 @@ def _go_with(values: pd.Series, bare: pd.Series, flags: pd.Series) -> bool:
         and len(ordered) >= 2
         and bool((np.diff(ordered) > 0).all())
         and not (touching and len(ordered) < 3)
-        and not may_be_litres(values)
+        and not _are_litres(bare, flags)
     )
 
 

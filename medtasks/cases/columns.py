@@ -11,7 +11,7 @@ import pandas as pd
 
 from medtasks.cases.amounts import MOSTLY, has_commas, numbers, unit_of
 from medtasks.cases.headers import DATE, RATIO, TIME
-from medtasks.cases.identifiers import MAX_CATEGORIES, least_patients, names_patients
+from medtasks.cases.identifiers import evenly_many, least_patients, names_patients
 from medtasks.cases.tables import column_names, is_missing, suggest_column
 from medtasks.errors import DataError, UsageError
 
@@ -112,9 +112,8 @@ def patient_columns(table: pd.DataFrame, leave_out: Collection[str]) -> list[tup
 def _look_like_names(text: pd.Series, counts: npt.NDArray[Any]) -> bool:
     """Say whether texts look like identifiers that recur in several rows, and like no measurement, date or time."""
     return bool(
-        len(counts) > MAX_CATEGORIES
+        evenly_many(counts)
         and len(text) >= 1.5 * len(counts)
-        and counts.std() <= counts.mean()
         and numbers(text).isna().mean() > MOSTLY
         and text.str.fullmatch(r"\S*\d\S*").mean() > MOSTLY
         and text.str.fullmatch(rf"{DATE}|{TIME}|{RATIO}").mean() <= 1 - MOSTLY

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from medtasks.cases.event_folder import Folder
 from medtasks.cases.event_tables import Collector, Events, read_times, years
 from medtasks.cases.tables import is_missing
-from medtasks.errors import DataError
 
 SYNTHEA_SYSTEMS = {"snomed-ct": "SNOMED", "http://snomed.info/sct": "SNOMED", "rxnorm": "RxNorm", "loinc": "LOINC"}
 NO_NDC = ("0", "00000000000")
@@ -199,14 +196,8 @@ def joined(system: str | pd.Series, code: pd.Series) -> pd.Series:
     return (system + text).where(~is_missing(text))
 
 
-def known_format(folder: Folder) -> str:
-    """Tell the format of a folder's tables by their names: ``mimic``, ``synthea``, ``omop``, ``meds``.
-
-    Raises
-    ------
-    DataError
-        If it is none of these.
-    """
+def known_format(folder: Folder) -> str | None:
+    """Tell the format of a folder's tables by their names: ``mimic``, ``synthea``, ``omop``, ``meds``, None if none."""
     names = set(folder.files)
     signs = {
         "mimic": {"admissions"},
@@ -218,13 +209,4 @@ def known_format(folder: Folder) -> str:
             return name
     if any(path.suffix == ".parquet" for files in folder.files.values() for path in files):
         return "meds"
-    raise unknown(folder.path)
-
-
-def unknown(path: Path) -> DataError:
-    """Return the error for a folder of no format that is known."""
-    return DataError(
-        f"{path} holds no event tables that are known here",
-        hint="MIMIC needs ADMISSIONS and PATIENTS, Synthea patients and encounters, OMOP person and visit_occurrence, "
-        "MEDS Parquet files with subject_id, time and code; else give a table with a row per patient",
-    )
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medtasks.cases.event_folder import Folder
-from medtasks.cases.event_formats import known_format, read_mimic, read_synthea, unknown
+from medtasks.cases.event_formats import known_format, read_mimic, read_synthea
 from medtasks.cases.event_standards import read_meds, read_omop
 from medtasks.cases.event_tables import Events
 from medtasks.errors import DataError
@@ -37,17 +37,17 @@ def read_events(path: str | Path) -> Events:
     if not place.is_dir():
         raise DataError(f"no folder {place}", hint="event tables are read from the folder that holds them")
     folder = Folder(place)
-    try:
-        folder.title, read = READERS[known_format(folder)]
-    except DataError:
-        raise unread(place) from None
+    name = known_format(folder)
+    if name is None:
+        raise unread(place)
+    folder.title, read = READERS[name]
     return read(folder)
 
 
 def is_event_folder(path: str | Path) -> bool:
     """Say whether a folder holds event tables of a known format."""
     try:
-        return Path(path).is_dir() and bool(known_format(Folder(Path(path))))
+        return Path(path).is_dir() and known_format(Folder(Path(path))) is not None
     except DataError:
         return False
 
@@ -78,7 +78,11 @@ def unread(path: Path) -> DataError:
             hint="export event tables of MEDS, MIMIC, Synthea or OMOP CDM as CSV or Parquet; Synthea writes them with "
             "exporter.csv.export = true",
         )
-    return unknown(path)
+    return DataError(
+        f"{path} holds no event tables that are known here",
+        hint="MIMIC needs ADMISSIONS and PATIENTS, Synthea patients and encounters, OMOP person and visit_occurrence, "
+        "MEDS Parquet files with subject_id, time and code; else give a table with a row per patient",
+    )
 
 
 def _folders(path: Path) -> list[Path]:

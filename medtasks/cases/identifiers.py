@@ -143,8 +143,12 @@ def is_identifier(name: str, values: pd.Series) -> bool:
 
 def _recur_evenly(words: str, counts: npt.NDArray[Any]) -> bool:
     """Say whether there are many values, each about as frequent as the others and, where these may be counts, rare."""
-    rare = counts.mean() <= FEW_ROWS or _NAME.search(words) is not None
-    return bool(len(counts) > MAX_CATEGORIES and counts.std() <= counts.mean() and rare)
+    return evenly_many(counts) and (counts.mean() <= FEW_ROWS or _NAME.search(words) is not None)
+
+
+def evenly_many(counts: npt.NDArray[Any]) -> bool:
+    """Say whether there are more values than a category has, each about as frequent as the others."""
+    return bool(len(counts) > MAX_CATEGORIES and counts.std() <= counts.mean())
 
 
 def _number_rows(known: pd.Series, text: pd.Series) -> bool:

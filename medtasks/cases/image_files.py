@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom")
+from medtasks.threads import Shared
+
+RASTER = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+SUFFIXES = (*RASTER, ".dcm", ".dicom")
 UNREAD = (".gif", ".webp", ".jp2", ".heic", ".nii")
 """Suffixes of images that are not read."""
 BESIDE = (".txt", ".csv", ".tsv", ".json", ".xml", ".md", ".html", ".pdf", ".log", ".py", ".npy", ".npz", ".zip", ".gz")
@@ -53,32 +55,7 @@ class ImageError(ValueError):
     """One image cannot be used; the message is the reason that its row carries."""
 
 
-class _Silence:
-    """Ignores warnings while any thread is within.
-
-    `warnings.catch_warnings` alone does not fit threads: one restores the filters that another had set.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._within = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._within == 0:
-                self._outside = warnings.catch_warnings()
-                self._outside.__enter__()
-                warnings.simplefilter("ignore")
-            self._within += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._within -= 1
-            if self._within == 0:
-                self._outside.__exit__(None, None, None)
-
-
-SILENCE = _Silence()
+SILENCE = Shared(lambda: warnings.catch_warnings(action="ignore"))
 """What Pillow and pydicom are called within: they remark on what is of no use here."""
 
 

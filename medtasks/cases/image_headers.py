@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from medtasks.cases.image_files import SILENCE
+from medtasks.cases.image_files import RASTER, SILENCE
 from medtasks.cases.images import Images, parallel
 
 TAGS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 """What tells patients apart, the best first: all of one study or series is of one patient."""
-RASTER = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-"""Suffixes of files that are not opened to look for a header."""
 PLACEHOLDER = re.compile(
     r"(anon(ym[a-z]*)?([ _^-]*(patient|pat|subject|name|id))*|"
     r"de-?identified|unknown|none|null|nan?|n/a|removed|redacted|patient( ?id)?|[xX?*.-]*)",
